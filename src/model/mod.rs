@@ -1,0 +1,17 @@
+//! Floor 0: plain values that every other module speaks in. No files, no clock, no async.
+
+mod error;
+mod escape;
+mod fingerprint;
+mod level;
+mod observe;
+mod reason;
+mod report;
+
+pub use error::{Class, Error, Step};
+pub(crate) use escape::Escaped;
+pub(crate) use fingerprint::Fingerprint;
+pub use level::Level;
+pub use observe::Observer;
+pub use reason::Reason;
+pub use report::Report;

@@ -1,0 +1,114 @@
+//! Why a file is passed over.
+
+use std::fmt::{self, Display, Formatter};
+
+/// Why a file or folder is left alone. Printed, it completes the sentence "NAME is passed over: …".
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Its name, or that of a folder on the way to it, begins with a dot.
+    DotFile,
+    /// It is one of our own unpublished files.
+    OwnTemporary,
+    /// Its name, or that of a folder on the way to it, is one that programs use while they still write; the pattern.
+    InProgress(&'static str),
+    /// Its suffix says that it is compressed already; the suffix, without the dot.
+    CompressedSuffix(&'static str),
+    /// Its first bytes say that it is compressed already; the format.
+    CompressedContent(&'static str),
+    /// It holds no bytes.
+    Empty,
+    /// It is smaller than `min-size`.
+    TooSmall,
+    /// It is a folder, device, FIFO or socket.
+    NotRegular,
+    /// It is a symbolic link, or reached through one.
+    SymbolicLink,
+    /// It has more than one name.
+    HardLinks,
+    /// It is marked immutable or append-only.
+    Protected,
+    /// It matches none of the `include` patterns.
+    NotIncluded,
+    /// It matches an `exclude` pattern; the pattern.
+    Excluded(String),
+    /// The preset takes only names that a rotation makes, and this is none.
+    NotRotated,
+    /// A dated name without a newer one of its series: it may be the file that is being written.
+    PossiblyLive,
+    /// The preset takes only text-like web files, and this is none.
+    NotWebFile,
+    /// It lies in a subfolder, and the watch is not recursive.
+    InSubfolder,
+    /// It lies in the watch's own output folder.
+    InOutputFolder,
+    /// Its `.gz` is there and up to date.
+    UpToDate,
+    /// A `.gz` with other content has its name, and `on-conflict` says to skip.
+    NameTaken,
+    /// Its name is too long for a `.gz` to be named after it.
+    NameTooLong,
+}
+
+impl Reason {
+    /// One word for logs and metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Reason::DotFile => "dot-file",
+            Reason::OwnTemporary => "own-temporary",
+            Reason::InProgress(_) => "in-progress",
+            Reason::CompressedSuffix(_) => "compressed-suffix",
+            Reason::CompressedContent(_) => "compressed-content",
+            Reason::Empty => "empty",
+            Reason::TooSmall => "too-small",
+            Reason::NotRegular => "not-regular",
+            Reason::SymbolicLink => "symbolic-link",
+            Reason::HardLinks => "hard-links",
+            Reason::Protected => "protected",
+            Reason::NotIncluded => "not-included",
+            Reason::Excluded(_) => "excluded",
+            Reason::NotRotated => "not-rotated",
+            Reason::PossiblyLive => "possibly-live",
+            Reason::NotWebFile => "not-web-file",
+            Reason::InSubfolder => "in-subfolder",
+            Reason::InOutputFolder => "in-output-folder",
+            Reason::UpToDate => "up-to-date",
+            Reason::NameTaken => "name-taken",
+            Reason::NameTooLong => "name-too-long",
+        }
+    }
+}
+
+impl Display for Reason {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::DotFile => f.write_str("dot-files and dot-folders are never taken"),
+            Reason::OwnTemporary => f.write_str("it is an unpublished file of dwindle's own"),
+            Reason::InProgress(pattern) => write!(f, "the name says that it is still being written ({pattern})"),
+            Reason::CompressedSuffix(suffix) => {
+                write!(f, "compressed already, by its suffix (.{suffix})")
+            }
+            Reason::CompressedContent(format) => {
+                write!(f, "compressed already, by its first bytes ({format})")
+            }
+            Reason::Empty => f.write_str("it is empty"),
+            Reason::TooSmall => f.write_str("it is smaller than min-size"),
+            Reason::NotRegular => f.write_str("it is not a regular file"),
+            Reason::SymbolicLink => f.write_str("symbolic links are never followed"),
+            Reason::HardLinks => f.write_str("it has more than one name (hard links)"),
+            Reason::Protected => f.write_str("it is marked immutable or append-only"),
+            Reason::NotIncluded => f.write_str("no include pattern matches"),
+            Reason::Excluded(pattern) => write!(f, "the exclude pattern {pattern:?} matches"),
+            Reason::NotRotated => f.write_str("not a name that only a rotation makes (preset rotated-logs)"),
+            Reason::PossiblyLive => {
+                f.write_str("it may be the live file: nothing newer of its series stands beside it")
+            }
+            Reason::NotWebFile => f.write_str("not a text-like web file (preset static-assets)"),
+            Reason::InSubfolder => f.write_str("it lies in a subfolder, and the watch is not recursive"),
+            Reason::InOutputFolder => f.write_str("it lies in the watch's output folder"),
+            Reason::UpToDate => f.write_str("its .gz is there and up to date"),
+            Reason::NameTaken => f.write_str("a .gz with other content has its name (on-conflict = \"skip\")"),
+            Reason::NameTooLong => f.write_str("its name is too long for a .gz to be named after it"),
+        }
+    }
+}

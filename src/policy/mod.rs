@@ -1,0 +1,6 @@
+//! Floor 1: every decision, and nothing else. Whose file is this, is it ready, when to look again, what to try once more.
+//! No files, no clock, no async: the caller brings the facts and the time.
+
+mod watch;
+
+pub use watch::{OnConflict, Preset, Watch, WatcherChoice};
