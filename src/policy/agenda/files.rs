@@ -1,0 +1,266 @@
+//! The table of known files: who waits until when, who is ready, who is with a worker.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound::{Excluded, Unbounded};
+use std::time::Instant;
+
+use super::{Cause, FileId, WatchId};
+
+/// What is remembered of a file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub(super) origin: Origin,
+    /// Tries in a row that failed.
+    pub(super) failed_tries: u32,
+    /// When it was first found not ready or failing.
+    pub(super) unready_since: Option<Instant>,
+    state: State,
+}
+
+impl Entry {
+    pub(super) fn new(origin: Origin) -> Self {
+        Entry {
+            origin,
+            failed_tries: 0,
+            unready_since: None,
+            state: State::Ready,
+        }
+    }
+}
+
+/// How a file became known: what is found again and again by sweeps is not told again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Arrival,
+    Sweep,
+}
+
+impl Origin {
+    pub(super) fn of(cause: Cause) -> Self {
+        match cause {
+            Cause::Start | Cause::NewFolder => Origin::Arrival,
+            Cause::EventsLost | Cause::NoRoom | Cause::Sweep => Origin::Sweep,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Until the timer with this key.
+    Waiting(TimerKey),
+    Ready,
+    /// With a worker; whether something happened to it since.
+    Begun {
+        touched: bool,
+    },
+    /// Failed, with nothing to wait for. The number is its key among the parked.
+    Parked(u64),
+}
+
+/// The number keeps equal moments apart, first come first served.
+type TimerKey = (Instant, u64);
+
+#[derive(Default)]
+pub(super) struct Files {
+    table: HashMap<FileId, Entry>,
+    timers: BTreeMap<TimerKey, FileId>,
+    ready: BTreeMap<WatchId, VecDeque<FileId>>,
+    /// Oldest first, so that the oldest are forgotten when there are too many.
+    parked: BTreeMap<u64, FileId>,
+    begun: usize,
+    serial: u64,
+}
+
+impl Files {
+    /// Files known, the parked ones included.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Files with a worker or on the way to one.
+    pub(super) fn begun(&self) -> usize {
+        self.begun
+    }
+
+    /// Files that something will be done with.
+    pub(super) fn pending(&self) -> usize {
+        self.table.len() - self.parked.len()
+    }
+
+    /// Files whose last try failed.
+    pub(super) fn failing(&self) -> u64 {
+        self.table.values().filter(|entry| entry.failed_tries > 0).count() as u64
+    }
+
+    /// Whether nothing waits, is ready or is begun.
+    pub(super) fn is_idle(&self) -> bool {
+        self.pending() == 0
+    }
+
+    /// Something happened to a file; false where it is not known.
+    pub(super) fn touch(&mut self, file: &FileId, due: Instant) -> bool {
+        let Some(entry) = self.table.get_mut(file) else {
+            return false;
+        };
+        match &mut entry.state {
+            State::Begun { touched } => *touched = true,
+            // The worker will see whether it is quiet.
+            State::Ready => {}
+            State::Waiting(_) | State::Parked(_) => {
+                let entry = Entry {
+                    origin: Origin::Arrival,
+                    ..*entry
+                };
+                self.wait(file.clone(), entry, due);
+            }
+        }
+        true
+    }
+
+    /// A scan found the file: it is ready, unless it is known and has a time of its own.
+    pub(super) fn found(&mut self, file: FileId, origin: Origin) {
+        match self.table.get(&file).copied() {
+            None => self.make_ready(file, Entry::new(origin)),
+            Some(entry) if matches!(entry.state, State::Parked(_)) => self.make_ready(file, entry),
+            Some(_) => {}
+        }
+    }
+
+    /// The file is to be begun when `due` comes.
+    pub(super) fn wait(&mut self, file: FileId, mut entry: Entry, due: Instant) {
+        self.leave_state(&file);
+        let key = (due, self.next_serial());
+        entry.state = State::Waiting(key);
+        self.timers.insert(key, file.clone());
+        self.table.insert(file, entry);
+    }
+
+    /// The file stays as it is until something happens to it. Of more than `most` such files the oldest is forgotten; returns how many.
+    pub(super) fn park(&mut self, file: FileId, mut entry: Entry, most: usize) -> u64 {
+        self.leave_state(&file);
+        let key = self.next_serial();
+        entry.state = State::Parked(key);
+        self.parked.insert(key, file.clone());
+        self.table.insert(file, entry);
+        let mut forgotten = 0;
+        while self.parked.len() > most.max(1)
+            && let Some((_, oldest)) = self.parked.pop_first()
+        {
+            self.table.remove(&oldest);
+            forgotten += 1;
+        }
+        forgotten
+    }
+
+    /// Whoever's time has come is ready.
+    pub(super) fn ripen(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.first_entry()
+            && timer.key().0 <= now
+        {
+            let file = timer.get().clone();
+            if let Some(entry) = self.table.get(&file).copied() {
+                self.make_ready(file, entry);
+            }
+        }
+    }
+
+    /// When the next file ripens.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.timers.first_key_value().map(|(key, _)| key.0)
+    }
+
+    /// Takes the longest ready file of the watch whose turn it is after `last`.
+    pub(super) fn begin_next(&mut self, last: Option<WatchId>) -> Option<FileId> {
+        let after = last.map_or(Unbounded, Excluded);
+        let (&watch, _) = self
+            .ready
+            .range((after, Unbounded))
+            .next()
+            .or_else(|| self.ready.iter().next())?;
+        let queue = self.ready.get_mut(&watch)?;
+        let file = queue.pop_front()?;
+        if queue.is_empty() {
+            self.ready.remove(&watch);
+        }
+        let entry = self.table.get_mut(&file)?;
+        entry.state = State::Begun { touched: false };
+        self.begun += 1;
+        Some(file)
+    }
+
+    /// A begun file comes back and is no longer known. The flag says whether something happened to it meanwhile.
+    pub(super) fn take_begun(&mut self, file: &FileId) -> Option<(Entry, bool)> {
+        let entry = *self.table.get(file)?;
+        let State::Begun { touched } = entry.state else {
+            return None;
+        };
+        self.table.remove(file);
+        self.begun -= 1;
+        Some((entry, touched))
+    }
+
+    /// Who waits for another try will not get one.
+    pub(super) fn park_failing(&mut self) {
+        let is_failing = |file: &&FileId| self.table.get(*file).is_some_and(|entry| entry.failed_tries > 0);
+        let failing: Vec<FileId> = self.timers.values().filter(is_failing).cloned().collect();
+        for file in failing {
+            if let Some(entry) = self.table.get(&file).copied() {
+                self.park(file, entry, usize::MAX);
+            }
+        }
+    }
+
+    /// Forgets who waits beyond the deadline; returns how many those are.
+    pub(super) fn forget_waiting_after(&mut self, deadline: Option<Instant>) -> u64 {
+        let Some(deadline) = deadline else { return 0 };
+        let late = self.timers.split_off(&(deadline, u64::MAX));
+        for file in late.values() {
+            self.table.remove(file);
+        }
+        late.len() as u64
+    }
+
+    /// Forgets who waits or is ready; returns how many those are.
+    pub(super) fn forget_not_begun(&mut self) -> u64 {
+        let before = self.table.len();
+        self.timers.clear();
+        self.ready.clear();
+        self.table
+            .retain(|_, entry| matches!(entry.state, State::Begun { .. } | State::Parked(_)));
+        (before - self.table.len()) as u64
+    }
+
+    /// Forgets a watch's files, but for those that are begun.
+    pub(super) fn forget_watch(&mut self, watch: WatchId) {
+        self.timers.retain(|_, file| file.watch != watch);
+        self.parked.retain(|_, file| file.watch != watch);
+        self.ready.remove(&watch);
+        self.table
+            .retain(|file, entry| file.watch != watch || matches!(entry.state, State::Begun { .. }));
+    }
+
+    fn make_ready(&mut self, file: FileId, mut entry: Entry) {
+        self.leave_state(&file);
+        entry.state = State::Ready;
+        self.ready.entry(file.watch).or_default().push_back(file.clone());
+        self.table.insert(file, entry);
+    }
+
+    /// Takes a waiting or parked file off its list. A ready one is never moved; a begun one comes back by `take_begun`.
+    fn leave_state(&mut self, file: &FileId) {
+        match self.table.get(file).map(|entry| entry.state) {
+            Some(State::Waiting(key)) => {
+                self.timers.remove(&key);
+            }
+            Some(State::Parked(key)) => {
+                self.parked.remove(&key);
+            }
+            Some(State::Ready | State::Begun { .. }) | None => {}
+        }
+    }
+
+    fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+}

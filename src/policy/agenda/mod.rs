@@ -1,0 +1,445 @@
+//! What to do next, and when: the heart of the agent, without hands.
+//!
+//! The agenda takes what happened and the time (`handle_*`), and gives back what to do (`poll_action`) and when it next wants to be
+//! asked (`poll_timeout`). It reads no clock and no file, so thousands of hours of arrivals, failures and shutdowns can be run through
+//! it in a second.
+//!
+//! The way of a file: an event makes it *waiting*; when it has been quiet for the watch's settle time it is *ready*; when there is room
+//! it is *begun*, that is, handed to a worker, who looks at the file itself and says what came of it. Not quiet yet: it waits again.
+//! Failed: it waits longer, or, where only a person can help, it is *parked* until something happens to it.
+//!
+//! Nothing is lost when the table is full: what does not fit makes a scan of its folder due, and scans pause while the table is half
+//! full.
+
+mod files;
+mod scans;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::model::Class;
+use files::{Entry, Files, Origin};
+use scans::Scans;
+
+use super::backoff;
+
+/// One watch of a running agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WatchId(pub(crate) u64);
+
+/// One file of one watch: its path relative to the watched folder.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct FileId {
+    pub(crate) watch: WatchId,
+    pub(crate) path: Arc<Path>,
+}
+
+/// What the agenda bounds itself to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Files known at once. Half of them are kept for what events tell; a scan's last batch may go over by its size.
+    pub(crate) files: usize,
+    /// Files handed out at once: those with a worker and those in the channel to the workers.
+    pub(crate) begun: usize,
+}
+
+/// What a watch means to the agenda.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    /// How long a file must have been quiet.
+    pub(crate) settle: Duration,
+    /// From the end of one scan of the whole folder to the next one.
+    pub(crate) rescan_every: Duration,
+}
+
+/// Why a folder is scanned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Cause {
+    /// It is watched from now on.
+    Start,
+    /// A subfolder appeared, and what was in it before it was watched raised no event.
+    NewFolder,
+    /// The kernel's queue of events overflowed, or the watcher lost sight of something.
+    EventsLost,
+    /// More happened than the agent had room for.
+    NoRoom,
+    /// The regular look, in case an event never came; where a folder is polled, the only way to learn anything.
+    Sweep,
+}
+
+impl Cause {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Cause::Start => "start",
+            Cause::NewFolder => "new folder",
+            Cause::EventsLost => "events lost",
+            Cause::NoRoom => "no room",
+            Cause::Sweep => "sweep",
+        }
+    }
+}
+
+/// What the driver is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Scan this subfolder (empty: the whole folder) from its beginning, and answer with the first `most` files.
+    Scan {
+        watch: WatchId,
+        folder: PathBuf,
+        cause: Cause,
+        most: usize,
+    },
+    /// Answer with the next `most` files of the scan under way.
+    ScanOn { watch: WatchId, most: usize },
+    /// Hand the file to a worker.
+    Begin(FileId),
+    /// Nothing is left to do, ever: everything has been told to end and has ended.
+    Finish,
+}
+
+/// What came of a file that was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Compressed {
+        bytes_in: u64,
+        bytes_out: u64,
+    },
+    /// Looked at, and passed over.
+    Skipped,
+    /// Not finished by its writer: to be looked at again after this long.
+    NotYet(Duration),
+    /// It is not there any more.
+    Gone,
+    /// It is a folder.
+    Folder,
+    Failed(Class),
+    /// Told to stop before it was done; nothing was left behind.
+    Cancelled,
+}
+
+/// What to tell about an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// Whether it is news: a file that is passed over at each sweep is told once.
+    pub(crate) news: bool,
+    /// When the file is tried again, where that is known.
+    pub(crate) retry_in: Option<Duration>,
+}
+
+/// The counts that become the report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) compressed: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) skipped: u64,
+    pub(crate) failed: u64,
+    pub(crate) left: u64,
+}
+
+/// How it is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// Not until told.
+    Open,
+    /// When everything has been scanned and done. A file that stays unready for this long is left.
+    Once { patience: Duration },
+    /// When what is known has been done, or is not ready when its time comes.
+    Drain,
+    /// When what is begun has come back.
+    Abort,
+}
+
+pub(crate) struct Agenda {
+    limits: Limits,
+    ending: Ending,
+    files: Files,
+    watches: BTreeMap<WatchId, Scans>,
+    /// The watch that a ready file was last taken from: each gets its turn.
+    last_served: Option<WatchId>,
+    counts: Tally,
+}
+
+impl Agenda {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Agenda {
+            limits,
+            ending: Ending::Open,
+            files: Files::default(),
+            watches: BTreeMap::new(),
+            last_served: None,
+            counts: Tally::default(),
+        }
+    }
+
+    /// A watch begins; its first scan is due.
+    pub(crate) fn add_watch(&mut self, watch: WatchId, timing: Timing, now: Instant) {
+        let mut scans = Scans::new(timing);
+        if matches!(self.ending, Ending::Open | Ending::Once { .. }) {
+            scans.due(Path::new(""), Cause::Start, now);
+        }
+        self.watches.insert(watch, scans);
+    }
+
+    /// A watch ends; what waits in it is forgotten, what is begun comes back as ever.
+    pub(crate) fn remove_watch(&mut self, watch: WatchId) {
+        self.watches.remove(&watch);
+        self.files.forget_watch(watch);
+    }
+
+    /// From now on this watch is scanned at another interval.
+    pub(crate) fn rescan_every(&mut self, watch: WatchId, interval: Duration, now: Instant) {
+        if let Some(scans) = self.watches.get_mut(&watch) {
+            scans.rescan_every(interval, now);
+        }
+    }
+
+    /// Something happened to a file: it was created, renamed to this name, or closed by a writer.
+    pub(crate) fn handle_event(&mut self, file: &FileId, now: Instant) {
+        let Some(scans) = self.watches.get_mut(&file.watch) else {
+            return;
+        };
+        if matches!(self.ending, Ending::Drain | Ending::Abort) {
+            return;
+        }
+        let due = now + scans.timing.settle;
+        if self.files.touch(file, due) {
+            return;
+        }
+        if self.files.len() >= self.limits.files {
+            scans.due(Path::new(""), Cause::NoRoom, now);
+        } else {
+            self.files.wait(file.clone(), Entry::new(Origin::Arrival), due);
+        }
+    }
+
+    /// A subfolder appeared.
+    pub(crate) fn handle_folder(&mut self, watch: WatchId, folder: &Path, now: Instant) {
+        self.scan_due(watch, folder, Cause::NewFolder, now);
+    }
+
+    /// Events were lost, so what they would have told must be found by a scan.
+    pub(crate) fn handle_lost_events(&mut self, watch: WatchId, cause: Cause, now: Instant) {
+        self.scan_due(watch, Path::new(""), cause, now);
+    }
+
+    /// The answer to [`Action::Scan`] and [`Action::ScanOn`]; `end` where the scan has no more.
+    pub(crate) fn handle_scanned(&mut self, watch: WatchId, found: Vec<PathBuf>, end: bool, now: Instant) {
+        let Some(scans) = self.watches.get_mut(&watch) else {
+            return;
+        };
+        let Some(cause) = scans.answered(end, now) else {
+            return;
+        };
+        let origin = Origin::of(cause);
+        for path in found {
+            let file = FileId {
+                watch,
+                path: path.into(),
+            };
+            self.files.found(file, origin);
+        }
+    }
+
+    /// The scan could not be begun or went wrong: the folder cannot be reached. Returns when it will be tried again.
+    pub(crate) fn handle_scan_failed(&mut self, watch: WatchId, now: Instant) -> Duration {
+        let once = !matches!(self.ending, Ending::Open);
+        match self.watches.get_mut(&watch) {
+            Some(scans) if !once => scans.failed(now),
+            Some(scans) => {
+                scans.stop();
+                Duration::ZERO
+            }
+            None => Duration::ZERO,
+        }
+    }
+
+    /// The answer to [`Action::Begin`].
+    pub(crate) fn handle_outcome(&mut self, file: &FileId, outcome: Outcome, now: Instant) -> Verdict {
+        let Some((mut entry, touched)) = self.files.take_begun(file) else {
+            return Verdict::quiet();
+        };
+        let told = Verdict {
+            news: true,
+            retry_in: None,
+        };
+        let verdict = match outcome {
+            Outcome::Compressed { bytes_in, bytes_out } => {
+                self.counts.compressed += 1;
+                self.counts.bytes_in += bytes_in;
+                self.counts.bytes_out += bytes_out;
+                told
+            }
+            Outcome::Skipped if entry.origin == Origin::Arrival => {
+                self.counts.skipped += 1;
+                told
+            }
+            Outcome::Skipped | Outcome::Gone => Verdict::quiet(),
+            Outcome::Folder => {
+                self.scan_due(file.watch, &file.path, Cause::NewFolder, now);
+                Verdict::quiet()
+            }
+            Outcome::NotYet(wait) => {
+                entry.failed_tries = 0;
+                self.wait_or_leave(file, entry, wait, now);
+                return Verdict::quiet();
+            }
+            Outcome::Failed(class) => return self.fail(file, entry, class, touched, now),
+            Outcome::Cancelled => {
+                self.counts.left += 1;
+                return Verdict::quiet();
+            }
+        };
+        if touched {
+            self.come_again(file, now);
+        }
+        verdict
+    }
+
+    /// From now on nothing new is taken. What is known is done if it is ready by its time and before the deadline.
+    pub(crate) fn handle_drain(&mut self, deadline: Option<Instant>) {
+        if self.ending == Ending::Abort {
+            return;
+        }
+        self.ending = Ending::Drain;
+        self.watches.values_mut().for_each(Scans::stop);
+        self.files.park_failing();
+        self.counts.left += self.files.forget_waiting_after(deadline);
+    }
+
+    /// From now on nothing is begun.
+    pub(crate) fn handle_abort(&mut self) {
+        self.ending = Ending::Abort;
+        self.watches.values_mut().for_each(Scans::stop);
+        self.files.park_failing();
+        self.counts.left += self.files.forget_not_begun();
+    }
+
+    /// Finish when everything that is there now has been done; what stays unready for longer than `patience` is left.
+    pub(crate) fn handle_once(&mut self, patience: Duration) {
+        self.ending = Ending::Once { patience };
+    }
+
+    /// What is to be done now; to be asked until there is nothing.
+    pub(crate) fn poll_action(&mut self, now: Instant) -> Option<Action> {
+        self.files.ripen(now);
+        if self.files.begun() < self.limits.begun
+            && let Some(file) = self.files.begin_next(self.last_served)
+        {
+            self.last_served = Some(file.watch);
+            return Some(Action::Begin(file));
+        }
+        if let Some(most) = self.room_for_scan() {
+            let sweeps = self.ending == Ending::Open;
+            for (watch, scans) in &mut self.watches {
+                if let Some(action) = scans.poll(*watch, most, sweeps, now) {
+                    return Some(action);
+                }
+            }
+        }
+        let ends = self.ending != Ending::Open;
+        let idle = self.files.is_idle() && self.watches.values().all(Scans::is_idle);
+        (ends && idle).then_some(Action::Finish)
+    }
+
+    /// When [`poll_action`](Self::poll_action) may next have something without anything being handled before; to be asked after it.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let ripe = self.files.next_due();
+        let sweeps = self.ending == Ending::Open;
+        let scan = self
+            .room_for_scan()
+            .and_then(|_| self.watches.values().filter_map(|scans| scans.timeout(sweeps)).min());
+        ripe.into_iter().chain(scan).min()
+    }
+
+    /// The counts so far. Failed are the files whose last try failed.
+    pub(crate) fn tally(&self) -> Tally {
+        Tally {
+            failed: self.counts.failed + self.files.failing(),
+            ..self.counts
+        }
+    }
+
+    /// Files known and not done, without those that only a person can help.
+    pub(crate) fn pending(&self) -> usize {
+        self.files.pending()
+    }
+
+    fn scan_due(&mut self, watch: WatchId, folder: &Path, cause: Cause, now: Instant) {
+        if let Some(scans) = self.watches.get_mut(&watch)
+            && matches!(self.ending, Ending::Open | Ending::Once { .. })
+        {
+            scans.due(folder, cause, now);
+        }
+    }
+
+    /// How many files a scan may bring; none while there is enough to do. Half the table is kept free for events.
+    fn room_for_scan(&self) -> Option<usize> {
+        const BATCH: usize = 256;
+        let scanned = (self.limits.files / 2).max(1);
+        (self.files.len() < scanned).then_some(BATCH)
+    }
+
+    fn wait_or_leave(&mut self, file: &FileId, mut entry: Entry, wait: Duration, now: Instant) {
+        let due = now + wait;
+        let unready_since = *entry.unready_since.get_or_insert(now);
+        let stays = match self.ending {
+            Ending::Open => self.watches.contains_key(&file.watch),
+            Ending::Once { patience } => due <= unready_since + patience,
+            Ending::Drain | Ending::Abort => false,
+        };
+        if stays {
+            self.files.wait(file.clone(), entry, due);
+        } else if self.ending != Ending::Open {
+            self.counts.left += 1;
+        }
+    }
+
+    fn fail(&mut self, file: &FileId, mut entry: Entry, class: Class, touched: bool, now: Instant) -> Verdict {
+        entry.failed_tries = entry.failed_tries.saturating_add(1);
+        let unready_since = *entry.unready_since.get_or_insert(now);
+        let wait = match class {
+            Class::Transient => backoff(entry.failed_tries),
+            // Something happened to it meanwhile: perhaps what it needed.
+            Class::Permanent if touched => backoff(1),
+            Class::Permanent => Duration::MAX,
+        };
+        let due = now.checked_add(wait);
+        let retried = due.filter(|due| match self.ending {
+            Ending::Open => self.watches.contains_key(&file.watch),
+            Ending::Once { patience } => *due <= unready_since + patience,
+            Ending::Drain | Ending::Abort => false,
+        });
+        match retried {
+            Some(due) => self.files.wait(file.clone(), entry, due),
+            None => self.counts.failed += self.files.park(file.clone(), entry, self.limits.files / 4),
+        }
+        Verdict {
+            news: true,
+            retry_in: retried.map(|_| wait),
+        }
+    }
+
+    /// The file was touched while it was begun: whatever has the name now is looked at anew.
+    fn come_again(&mut self, file: &FileId, now: Instant) {
+        match (self.ending, self.watches.get(&file.watch)) {
+            (Ending::Open | Ending::Once { .. }, Some(scans)) => {
+                let due = now + scans.timing.settle;
+                self.files.wait(file.clone(), Entry::new(Origin::Arrival), due);
+            }
+            (Ending::Drain | Ending::Abort, _) => self.counts.left += 1,
+            (_, None) => {}
+        }
+    }
+}
+
+impl Verdict {
+    fn quiet() -> Self {
+        Verdict {
+            news: false,
+            retry_in: None,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The adapter to smol (feature `smol`).
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use smol::Executor;
+
+use super::{BoxFuture, Runtime};
+
+/// An executor of smol's with a thread of its own. Tasks never block, so one thread serves them all; blocking work goes to smol's
+/// thread pool.
+///
+/// Dropping it drops the tasks that have not ended, and waits for the thread.
+pub struct Smol {
+    executor: Arc<Executor<'static>>,
+    // Closed when this is dropped, which ends the thread.
+    stop: Option<async_channel::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Smol {
+    /// Starts the executor's thread.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses the thread.
+    pub fn new() -> io::Result<Self> {
+        let executor = Arc::new(Executor::new());
+        let (stop, stopped) = async_channel::bounded::<()>(1);
+        let thread = thread::Builder::new().name("dwindle-smol".into()).spawn({
+            let executor = Arc::clone(&executor);
+            move || run(&executor, &stopped)
+        })?;
+        Ok(Smol {
+            executor,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+/// Runs tasks until `stopped` closes. A task's panic comes out of `run`; the other tasks go on.
+fn run(executor: &Executor<'static>, stopped: &async_channel::Receiver<()>) {
+    let until_stopped = || {
+        let _ = smol::block_on(executor.run(stopped.recv()));
+    };
+    while catch_unwind(AssertUnwindSafe(until_stopped)).is_err() {}
+}
+
+impl Runtime for Smol {
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.executor.spawn(task).detach();
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            smol::Timer::at(deadline).await;
+        })
+    }
+
+    fn unblock(&self, work: Box<dyn FnOnce() + Send + 'static>) {
+        smol::unblock(work).detach();
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+impl Drop for Smol {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take()
+            // The last owner may be a task on that very thread.
+            && thread.thread().id() != thread::current().id()
+        {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Threads for work that blocks.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// More work than this at once waits for a thread. The agent asks for one piece a worker and one a scan.
+const MOST_THREADS: usize = 256;
+
+/// How long a thread without work stays for the next piece.
+const IDLE: Duration = Duration::from_secs(10);
+
+type Work = Box<dyn FnOnce() + Send + 'static>;
+
+#[derive(Default)]
+pub(super) struct Pool {
+    state: Mutex<State>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Work>,
+    threads: usize,
+    idle: usize,
+}
+
+impl Pool {
+    /// Queues the work, and starts a thread for it when none is idle. Where the system refuses the first thread, the work is dropped.
+    pub(super) fn run(self: &Arc<Self>, work: Work) {
+        let mut state = self.lock();
+        state.queue.push_back(work);
+        if state.queue.len() <= state.idle {
+            self.more.notify_one();
+        } else if state.threads < MOST_THREADS {
+            self.start_thread(&mut state);
+        }
+    }
+
+    fn start_thread(self: &Arc<Self>, state: &mut State) {
+        let pool = Arc::clone(self);
+        let started = thread::Builder::new()
+            .name("dwindle-work".into())
+            .spawn(move || pool.serve());
+        if started.is_ok() {
+            state.threads += 1;
+        } else if state.threads == 0 {
+            state.queue.clear();
+        }
+    }
+
+    /// A thread's life.
+    fn serve(&self) {
+        while let Some(work) = self.next() {
+            // The one who waits for it sees its answer's channel closed.
+            let _ = catch_unwind(AssertUnwindSafe(work));
+        }
+    }
+
+    /// The next piece of work; none when there was none for a while.
+    fn next(&self) -> Option<Work> {
+        let mut state = self.lock();
+        loop {
+            if let Some(work) = state.queue.pop_front() {
+                return Some(work);
+            }
+            state.idle += 1;
+            let (woken, timeout) = self
+                .more
+                .wait_timeout(state, IDLE)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.idle -= 1;
+            if timeout.timed_out() && state.queue.is_empty() {
+                state.threads -= 1;
+                return None;
+            }
+        }
+    }
+
+    /// No code that can panic runs under this lock, so a poisoned one is as good as any.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
