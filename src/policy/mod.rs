@@ -1,6 +1,17 @@
 //! Floor 1: every decision, and nothing else. Whose file is this, is it ready, when to look again, what to try once more.
 //! No files, no clock, no async: the caller brings the facts and the time.
 
+mod magic;
+mod names;
+mod patterns;
+mod select;
+mod series;
+mod stamp;
 mod watch;
 
+pub(crate) use magic::{HEAD_BYTES, compressed_format};
+pub(crate) use names::compressed_suffix;
+pub use patterns::PatternError;
+pub(crate) use select::Select;
+pub(crate) use series::{Rotation, is_superseded, rotation};
 pub use watch::{OnConflict, Preset, Watch, WatcherChoice};
