@@ -32,5 +32,5 @@ mod daemon;
 pub mod cli;
 
 pub use model::{Class, Error, Level, Observer, Reason, Report, Step};
-pub use policy::{OnConflict, Preset, Watch, WatcherChoice};
+pub use policy::{OnConflict, PatternError, Preset, Watch, WatcherChoice};
 pub use runtime::Runtime;

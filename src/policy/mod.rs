@@ -3,9 +3,20 @@
 
 mod agenda;
 mod backoff;
+mod magic;
+mod names;
+mod patterns;
+mod select;
+mod series;
+mod stamp;
 mod watch;
 
 pub use agenda::WatchId;
-pub(crate) use agenda::{Action, Agenda, Cause, FileId, Limits, Outcome, Tally, Timing, Verdict};
+pub(crate) use agenda::{Action, Agenda, Cause, FileId, Limits, Outcome, Tally, Timing};
 pub(crate) use backoff::backoff;
+pub(crate) use magic::{HEAD_BYTES, compressed_format};
+pub(crate) use names::compressed_suffix;
+pub use patterns::PatternError;
+pub(crate) use select::Select;
+pub(crate) use series::is_superseded;
 pub use watch::{OnConflict, Preset, Watch, WatcherChoice};

@@ -1,0 +1,440 @@
+//! Is this name ours? The rules of a watch, asked by path and size alone.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use crate::model::Reason;
+
+use super::names::{self, Kind, compressed_suffix};
+use super::patterns::{PatternError, Patterns};
+use super::series::{Rotation, rotation};
+use super::watch::{Preset, Watch};
+
+/// One watch's rules, compiled.
+///
+/// The rules that hold in every folder are asked first, then those of the watch; where several pass a file over, the first gives
+/// the reason. Paths are relative to the watched folder, of any bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Select {
+    preset: Preset,
+    recursive: bool,
+    include: Patterns,
+    exclude: Patterns,
+    min_size: u64,
+    /// Relative to the watched folder, if it lies in there.
+    output_folder: Option<PathBuf>,
+}
+
+impl Select {
+    /// The rules of a watch.
+    ///
+    /// An `include` takes the place of the web suffixes of [`Preset::StaticAssets`]; with [`Preset::RotatedLogs`] it only narrows,
+    /// so that no pattern can lead to a live log. An output folder that is absolute is found to lie in the watched one only if the
+    /// watch's path is absolute too.
+    ///
+    /// # Errors
+    ///
+    /// For the first `include` or `exclude` pattern that can't be used.
+    pub(crate) fn new(watch: &Watch) -> Result<Self, PatternError> {
+        Ok(Select {
+            preset: watch.preset,
+            recursive: watch.recursive,
+            include: Patterns::new(&watch.include, &watch.path)?,
+            exclude: Patterns::new(&watch.exclude, &watch.path)?,
+            min_size: watch.min_size,
+            output_folder: watch
+                .output_dir
+                .as_deref()
+                .and_then(|folder| inside(&watch.path, folder)),
+        })
+    }
+
+    /// The rules for files below a folder that a person named: only those that hold everywhere.
+    pub(crate) fn everything() -> Self {
+        Select {
+            preset: Preset::Inbox,
+            recursive: true,
+            include: Patterns::default(),
+            exclude: Patterns::default(),
+            min_size: 0,
+            output_folder: None,
+        }
+    }
+
+    /// Whether a file of this path is taken, as far as the path can tell.
+    ///
+    /// # Errors
+    ///
+    /// The reason why it is not.
+    pub(crate) fn file(&self, relative: &Path) -> Result<(), Reason> {
+        let path = tidy(relative);
+        let (folder, name) = split_name(&path);
+        if name.is_empty() {
+            return Err(Reason::NotRegular);
+        }
+        self.ask_folder(folder)?;
+        ask_name(name, Kind::File)?;
+        if let Some(suffix) = compressed_suffix(OsStr::from_bytes(name)) {
+            return Err(Reason::CompressedSuffix(suffix));
+        }
+        if let Some(glob) = self.exclude.find_file(&path) {
+            return Err(Reason::Excluded(glob.to_owned()));
+        }
+        if !self.include.is_empty() && self.include.find_file(&path).is_none() {
+            return Err(Reason::NotIncluded);
+        }
+        self.ask_preset(name)
+    }
+
+    /// Whether files in this folder can be taken: a scan need not descend into any other, nor a watcher watch it. The watched folder
+    /// itself, the empty path, always is.
+    ///
+    /// # Errors
+    ///
+    /// The reason why none of them is.
+    pub(crate) fn folder(&self, relative: &Path) -> Result<(), Reason> {
+        self.ask_folder(&tidy(relative))
+    }
+
+    /// Whether a file of this size is taken.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Empty`] or [`Reason::TooSmall`].
+    pub(crate) fn size(&self, bytes: u64) -> Result<(), Reason> {
+        match bytes {
+            0 => Err(Reason::Empty),
+            _ if bytes < self.min_size => Err(Reason::TooSmall),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a file that is taken by name may still be the live one, so that [`is_superseded`](super::is_superseded) has to be
+    /// asked with the names beside it.
+    pub(crate) fn needs_siblings(&self, name: &OsStr) -> bool {
+        self.preset == Preset::RotatedLogs && rotation(name).as_ref().is_some_and(Rotation::is_dated)
+    }
+
+    fn ask_folder(&self, path: &[u8]) -> Result<(), Reason> {
+        if path.is_empty() {
+            return Ok(());
+        }
+        path.split(|&byte| byte == b'/')
+            .try_for_each(|name| ask_name(name, Kind::Folder))?;
+        if !self.recursive {
+            return Err(Reason::InSubfolder);
+        }
+        if self
+            .output_folder
+            .as_ref()
+            .is_some_and(|folder| Path::new(OsStr::from_bytes(path)).starts_with(folder))
+        {
+            return Err(Reason::InOutputFolder);
+        }
+        if self.exclude.is_empty() {
+            return Ok(());
+        }
+        match ancestors(path).find_map(|folder| self.exclude.find_folder(folder)) {
+            Some(glob) => Err(Reason::Excluded(glob.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    fn ask_preset(&self, name: &[u8]) -> Result<(), Reason> {
+        match self.preset {
+            Preset::RotatedLogs if rotation(OsStr::from_bytes(name)).is_none() => Err(Reason::NotRotated),
+            Preset::StaticAssets if self.include.is_empty() && !names::is_web_file(name) => Err(Reason::NotWebFile),
+            Preset::Inbox | Preset::RotatedLogs | Preset::StaticAssets => Ok(()),
+        }
+    }
+}
+
+/// The rules about a single name that hold in every folder. The one that says most is asked first: many a name of the other kinds
+/// begins with a dot.
+fn ask_name(name: &[u8], kind: Kind) -> Result<(), Reason> {
+    if names::is_own_temporary(name) {
+        return Err(Reason::OwnTemporary);
+    }
+    if let Some(pattern) = names::in_progress(name, kind) {
+        return Err(Reason::InProgress(pattern));
+    }
+    if name.starts_with(b".") {
+        return Err(Reason::DotFile);
+    }
+    Ok(())
+}
+
+/// The path's bytes without empty parts and `.`, which are no names. A `..` stays, and is passed over as a dot-file.
+fn tidy(path: &Path) -> Cow<'_, [u8]> {
+    let bytes = path.as_os_str().as_bytes();
+    let is_name = |part: &&[u8]| !part.is_empty() && *part != b".";
+    let mut parts = bytes.split(|&byte| byte == b'/');
+    if parts.all(|part| is_name(&part)) {
+        return Cow::Borrowed(bytes);
+    }
+    let parts: Vec<&[u8]> = bytes.split(|&byte| byte == b'/').filter(is_name).collect();
+    Cow::Owned(parts.join(&b'/'))
+}
+
+/// A tidy path's folder, empty for the watched folder itself, and its last name.
+fn split_name(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(slash) => (
+            path.get(..slash).unwrap_or_default(),
+            path.get(slash + 1..).unwrap_or_default(),
+        ),
+        None => (&[], path),
+    }
+}
+
+/// `a`, `a/b`, `a/b/c` of `a/b/c`.
+fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = path
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'/')
+        .map(|(at, _)| at);
+    ends.chain([path.len()]).filter_map(|end| path.get(..end))
+}
+
+/// The part of `folder` below `root`, to which it is relative; None if it is `root` itself or elsewhere. By the paths alone: what
+/// symbolic links would make of them is not asked.
+fn inside(root: &Path, folder: &Path) -> Option<PathBuf> {
+    let below = resolve(&root.join(folder)).strip_prefix(resolve(root)).ok()?.to_owned();
+    (!below.as_os_str().is_empty()).then_some(below)
+}
+
+/// The path without `.` and `..`.
+fn resolve(path: &Path) -> PathBuf {
+    let mut resolved = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(resolved.components().next_back(), Some(Component::Normal(_))) => {
+                resolved.pop();
+            }
+            _ => resolved.push(part),
+        }
+    }
+    resolved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table has a watch on each line that is not indented, and verdicts on names on those that are; its header says more.
+    #[test]
+    fn names_are_judged_as_the_table_says() {
+        let mut select = None;
+        for (line, text) in include_str!("cases/select.txt").lines().enumerate() {
+            let place = format!("cases/select.txt, line {}: {text:?}", line + 1);
+            if text.trim().is_empty() || text.trim_start().starts_with("# ") || text == "#" {
+                continue;
+            }
+            if !text.starts_with(' ') {
+                let compiled = Select::new(&parse_watch(text)).unwrap_or_else(|problem| panic!("{place}: {problem}"));
+                select = Some(compiled);
+                continue;
+            }
+            let (expected, path) = text
+                .trim_start()
+                .split_once(' ')
+                .unwrap_or_else(|| panic!("{place}: no path"));
+            let select = select.as_ref().unwrap_or_else(|| panic!("{place}: no watch before it"));
+            assert_eq!(judge(select, path.trim_start()), expected, "{place}");
+        }
+    }
+
+    fn parse_watch(text: &str) -> Watch {
+        let mut words = text.split_whitespace();
+        let preset = match words.next() {
+            Some("inbox") => Preset::Inbox,
+            Some("rotated-logs") => Preset::RotatedLogs,
+            Some("static-assets") => Preset::StaticAssets,
+            other => panic!("no such preset: {other:?}"),
+        };
+        words.fold(Watch::new("/srv/in", preset), |watch, word| {
+            match word.split_once('=') {
+                Some(("include", globs)) => watch.with_include(globs.split('|')),
+                Some(("exclude", globs)) => watch.with_exclude(globs.split('|')),
+                Some(("recursive", yes)) => watch.with_recursive(yes == "yes"),
+                Some(("output-dir", folder)) => watch.with_output_dir(folder),
+                _ => panic!("no such setting: {word}"),
+            }
+        })
+    }
+
+    fn judge(select: &Select, path: &str) -> String {
+        let verdict = match path.strip_suffix('/') {
+            Some(folder) => select.folder(Path::new(folder)),
+            None => select.file(Path::new(path)),
+        };
+        let name = path.rsplit('/').next().unwrap_or_default();
+        match verdict {
+            Ok(()) if select.needs_siblings(OsStr::new(name)) => "ask-siblings".to_owned(),
+            Ok(()) => "take".to_owned(),
+            Err(Reason::InProgress(pattern)) => format!("in-progress:{pattern}"),
+            Err(Reason::Excluded(glob)) => format!("excluded:{glob}"),
+            Err(reason) => reason.label().to_owned(),
+        }
+    }
+
+    #[test]
+    fn small_files_are_passed_over() {
+        let select = Select::new(&Watch::new("/srv/in", Preset::Inbox).with_min_size(256)).expect("no patterns");
+        assert_eq!(select.size(0), Err(Reason::Empty));
+        assert_eq!(select.size(255), Err(Reason::TooSmall));
+        assert_eq!(select.size(256), Ok(()));
+        assert_eq!(Select::everything().size(1), Ok(()));
+        assert_eq!(Select::everything().size(0), Err(Reason::Empty));
+    }
+
+    #[test]
+    fn a_bad_pattern_is_refused() {
+        let problem =
+            Select::new(&Watch::new("/srv/in", Preset::Inbox).with_exclude(["[a"])).expect_err("it is not closed");
+        assert_eq!(problem.glob, "[a");
+    }
+
+    #[test]
+    fn files_named_by_hand_are_asked_only_what_holds_everywhere() {
+        let select = Select::everything();
+        for (path, expected) in [
+            ("deep/er/app.log", Ok(())),
+            ("photo.tiff", Ok(())),
+            ("a.GZ", Err(Reason::CompressedSuffix("gz"))),
+            (".git/config", Err(Reason::DotFile)),
+            ("a.part", Err(Reason::InProgress("*.part"))),
+        ] {
+            assert_eq!(select.file(Path::new(path)), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_output_folder_is_found_inside_the_watched_one() {
+        for (root, folder, expected) in [
+            ("/srv/in", "archive", Some("archive")),
+            ("/srv/in", "./a//b/", Some("a/b")),
+            ("/srv/in", "a/../b", Some("b")),
+            ("/srv/in/", "/srv/in/archive", Some("archive")),
+            ("/srv/in", "/srv/input", None),
+            ("/srv/in", "/srv/out", None),
+            ("/srv/in", "../out", None),
+            ("/srv/in", "../in/out", Some("out")),
+            ("/srv/in", ".", None),
+            ("/srv/in", "/srv/in", None),
+            ("in", "archive", Some("archive")),
+            ("./in", "/elsewhere", None),
+            ("../in", "../out", None),
+            ("/", "/archive", Some("archive")),
+        ] {
+            assert_eq!(
+                inside(Path::new(root), Path::new(folder)),
+                expected.map(PathBuf::from),
+                "{folder} in {root}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_of_any_bytes_are_judged() {
+        let bytes = |bytes: &'static [u8]| Path::new(OsStr::from_bytes(bytes));
+        let select = Select::everything();
+        assert_eq!(select.file(bytes(b"caf\xe9.csv")), Ok(()));
+        assert_eq!(select.file(bytes(b"a\nb")), Ok(()));
+        assert_eq!(select.file(bytes(b"\xff\xfe.gz")), Err(Reason::CompressedSuffix("gz")));
+        assert_eq!(select.file(bytes(b"\xff/\xff.part")), Err(Reason::InProgress("*.part")));
+        let rotated = Select::new(&Watch::new("/srv/in", Preset::RotatedLogs)).expect("no patterns");
+        assert_eq!(rotated.file(bytes(b"\xff.log.1")), Ok(()));
+        assert_eq!(rotated.file(bytes(b"\xff.log.\xb2")), Err(Reason::NotRotated));
+    }
+
+    #[test]
+    fn no_path_whatsoever_is_too_much() {
+        let seed = 0x5eed_0001_u64;
+        let mut random = Random(seed);
+        let watches = [Preset::Inbox, Preset::RotatedLogs, Preset::StaticAssets].map(|preset| {
+            let watch = Watch::new("/srv/in", preset)
+                .with_output_dir("out")
+                .with_exclude(["x*", "a/**", "[!a]/b?"]);
+            Select::new(&watch).expect("the patterns are valid")
+        });
+        for round in 0..20_000 {
+            let path = random.path();
+            let relative = Path::new(OsStr::from_bytes(&path));
+            let result = std::panic::catch_unwind(|| {
+                for select in &watches {
+                    let below_nothing_taken = relative.parent().is_some_and(|folder| select.folder(folder).is_err());
+                    assert!(
+                        !below_nothing_taken || select.file(relative).is_err(),
+                        "taken from a folder that is passed over"
+                    );
+                    let _ = (select.needs_siblings(relative.as_os_str()), select.folder(relative));
+                }
+            });
+            assert!(result.is_ok(), "seed {seed:#x}, round {round}: {}", path.escape_ascii());
+        }
+    }
+
+    /// Xorshift, to draw paths that often come close to those with a meaning.
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, bound: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            usize::try_from(self.0 >> 33).unwrap_or(0) % bound
+        }
+
+        fn path(&mut self) -> Vec<u8> {
+            const PARTS: &[&str] = &[
+                "/",
+                ".",
+                "..",
+                "-",
+                "_",
+                "~",
+                "#",
+                "@",
+                "$",
+                "*",
+                "a",
+                "app",
+                "lib",
+                "audit",
+                ".log",
+                ".so.",
+                ".txt",
+                ".gz",
+                ".dwindle-",
+                ".q",
+                ".part",
+                "1",
+                "12",
+                "2026",
+                "11",
+                "23",
+                "20261123",
+                "101112",
+                "1795392000",
+                "T",
+                "\0",
+                "\n",
+                "ä",
+                "99999999999999999999",
+            ];
+            let mut path = Vec::new();
+            for _ in 0..self.below(12) {
+                match self.below(8) {
+                    0 => path.push(u8::try_from(self.below(256)).unwrap_or(0)),
+                    _ => path.extend_from_slice(PARTS[self.below(PARTS.len())].as_bytes()),
+                }
+            }
+            path
+        }
+    }
+}
