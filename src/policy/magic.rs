@@ -73,11 +73,16 @@ fn variable_format(head: &[u8]) -> Option<&'static str> {
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', _, 0..=0x1f, _, 0..=0x1f, ..] => Some("gif"),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("webp"),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] => Some("avi"),
-        // ISO/IEC 14496-12: the first box, shorter than 64 KiB. MP4, QuickTime, HEIC, AVIF.
-        [0, 0, _, _, b'f', b't', b'y', b'p', ..] => Some("mp4"),
+        // ISO/IEC 14496-12: the first box, shorter than 64 KiB, and its brand.
+        [0, 0, _, _, b'f', b't', b'y', b'p', brand @ ..] => match brand.first_chunk()? {
+            b"avif" | b"avis" => Some("avif"),
+            b"heic" | b"heix" | b"mif1" => Some("heif"),
+            b"qt  " => Some("quicktime"),
+            _ => Some("mp4"),
+        },
         // ID3v2: version, flags in the upper bits only, a length of four times seven bits.
         [b'I', b'D', b'3', 2..=4, 0, flags, length @ ..]
-            if flags & 0x0f == 0 && length.len() >= 4 && length.iter().take(4).all(u8::is_ascii) =>
+            if flags.trailing_zeros() >= 4 && length.len() >= 4 && length.iter().take(4).all(u8::is_ascii) =>
         {
             Some("mp3")
         }
@@ -117,8 +122,9 @@ mod tests {
             ("webp", b"RIFF\x24\x10\0\0WEBPVP8 "),
             ("avi", b"RIFF\x24\x10\0\0AVI LIST"),
             ("mp4", b"\0\0\0\x20ftypisom\0\0\x02\0"),
-            ("mp4", b"\0\0\0\x1cftypavif"),
-            ("mp4", b"\0\0\0\x14ftypqt  "),
+            ("avif", b"\0\0\0\x1cftypavif"),
+            ("heif", b"\0\0\0\x18ftypheic"),
+            ("quicktime", b"\0\0\0\x14ftypqt  "),
             ("matroska", b"\x1a\x45\xdf\xa3\x9f\x42\x86"),
             ("ogg", b"OggS\0\x02\0\0"),
             ("flac", b"fLaC\0\0\0\x22\x10\0"),

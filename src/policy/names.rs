@@ -1,5 +1,5 @@
 //! The names that say enough by themselves: unpublished files of our own, files that somebody still writes, files that are
-//! compressed already, web files. Every list is matched without regard to case where its names cross to systems without it.
+//! compressed already, web files. All but our own match in either case of letters.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -59,10 +59,10 @@ impl Rotation<'_> {
             return false;
         };
         match (self.order, other.order) {
-            (Order::Dated(own, Some(own_number)), Order::Dated(other, Some(other_number))) => {
-                (other, other_number) > (own, own_number)
+            (Order::Dated(ours, Some(our_number)), Order::Dated(theirs, Some(their_number))) => {
+                (theirs, their_number) > (ours, our_number)
             }
-            (Order::Dated(own, _), Order::Dated(other, _)) => other > own,
+            (Order::Dated(ours, _), Order::Dated(theirs, _)) => theirs > ours,
             _ => false,
         }
     }
