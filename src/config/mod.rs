@@ -1,1 +1,75 @@
-//! config
+//! Floor 4: the TOML configuration. Reads and merges its files, says what is wrong with them and where, and warns of what is legal but
+//! unlikely to be meant.
+//!
+//! The keys, their defaults and their meaning are described in `docs/configuration.md`, and shown in `config.example.toml`.
+
+mod advice;
+mod diagnostic;
+mod file;
+mod load;
+mod section;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use crate::model::Level;
+use crate::policy::Watch;
+
+pub(crate) use diagnostic::{Diagnostic, Severity};
+pub(crate) use load::{Loaded, default_files, load};
+
+/// The whole configuration, with defaults for what no file says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Config {
+    /// How many files are compressed at the same time; `None` is as many as there are CPUs this process may use.
+    pub(crate) workers: Option<usize>,
+    /// For watches that have no level of their own.
+    pub(crate) level: Level,
+    /// How long a stop waits for files that are known and not compressed yet.
+    pub(crate) shutdown_timeout: Duration,
+    pub(crate) log: Log,
+    pub(crate) watches: Vec<Watch>,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Log {
+    pub(crate) format: LogFormat,
+    pub(crate) level: LogLevel,
+}
+
+/// What log lines look like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// Whatever fits the place where they go.
+    #[default]
+    Auto,
+    Text,
+    Json,
+}
+
+/// The least important event that is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            workers: None,
+            level: Level::default(),
+            shutdown_timeout: Duration::from_secs(60),
+            log: Log::default(),
+            watches: Vec::new(),
+        }
+    }
+}

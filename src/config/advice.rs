@@ -1,0 +1,375 @@
+//! Warnings: what is legal in a configuration, but unlikely to be meant.
+
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::diagnostic::Diagnostic;
+use super::file::Entry;
+use crate::model::{Escaped, Reason};
+use crate::policy::{OnConflict, Select, Watch, WatcherChoice};
+
+/// Looks at all watches together. Asks the file system whether their folders are there.
+pub(super) fn warn(entries: &[Entry]) -> Vec<Diagnostic> {
+    let places: Vec<PathBuf> = entries.iter().map(|entry| resolve(&entry.watch.path)).collect();
+    let mut warnings = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        warnings.extend(check_folder(entry));
+        for earlier in 0..index {
+            warnings.extend(check_overlap(
+                (&entries[earlier], &places[earlier]),
+                (entry, &places[index]),
+            ));
+            warnings.extend(check_shared_output(&entries[earlier], entry));
+        }
+        warnings.extend(check_includes(entry));
+        warnings.extend(check_poll_interval(entry));
+    }
+    warnings
+}
+
+fn check_folder(entry: &Entry) -> Option<Diagnostic> {
+    let path = &entry.watch.path;
+    let label = match fs::metadata(path) {
+        Ok(found) if found.is_dir() => return None,
+        Ok(_) => "not a folder".to_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "there is no such folder now".to_owned(),
+        Err(error) => format!("cannot be looked at: {error}"),
+    };
+    let message = format!("cannot watch {}", Escaped(path));
+    let warning = entry.document.warning(entry.path.clone(), message).with_label(label);
+    let written = entry.written_path.to_string_lossy();
+    Some(if written.starts_with('~') {
+        warning.with_help("`~` is not expanded: write the folder in full")
+    } else if written.contains('$') {
+        warning.with_help("environment variables are not expanded: write the folder in full")
+    } else if entry.written_path.is_relative() {
+        warning.with_help("a relative path starts at the folder of the configuration file")
+    } else {
+        warning
+    })
+}
+
+fn check_overlap(earlier: (&Entry, &Path), later: (&Entry, &Path)) -> Option<Diagnostic> {
+    let ((first, first_place), (second, second_place)) = (earlier, later);
+    let there = first.document.line_of(first.path.clone());
+    let (message, help) = if first_place == second_place {
+        let message = format!("the folder {} is watched twice", Escaped(&second.watch.path));
+        (message, "put the rules for it into one watch")
+    } else if covers(&first.watch, first_place, second_place) || covers(&second.watch, second_place, first_place) {
+        let [first, second] = [first, second].map(|entry| Escaped(&entry.watch.path));
+        let message = format!("two watches overlap: {first} and {second}");
+        (
+            message,
+            "exclude the inner folder from the outer watch, like exclude = [\"inner/\"]",
+        )
+    } else {
+        return None;
+    };
+    let warning = second.document.warning(second.path.clone(), message);
+    let label = format!("the other one is at {there}");
+    Some(warning.with_label(label).with_help(help))
+}
+
+/// Whether the watch, which stands at `outer`, looks into `inner`, a folder below it.
+fn covers(watch: &Watch, outer: &Path, inner: &Path) -> bool {
+    let Ok(relative) = inner.strip_prefix(outer) else {
+        return false;
+    };
+    Select::new(watch).is_ok_and(|select| select.folder(relative).is_ok())
+}
+
+/// With `replace`, files of one name from two folders would take each other's place.
+fn check_shared_output(first: &Entry, second: &Entry) -> Option<Diagnostic> {
+    let folder = |watch: &Watch| Some(resolve(&watch.path.join(watch.output_dir.as_ref()?)));
+    let output = folder(&second.watch)?;
+    let replaces = [first, second]
+        .iter()
+        .any(|entry| entry.watch.on_conflict == OnConflict::Replace);
+    if !replaces || folder(&first.watch)? != output {
+        return None;
+    }
+    let there = first.document.line_of(first.output_dir.clone()?);
+    let message = "two watches have the same `output-dir`, and `on-conflict` is \"replace\"";
+    let warning = second.document.warning(second.output_dir.clone()?, message);
+    Some(
+        warning
+            .with_label(format!("the other one is at {there}"))
+            .with_help("files with the same name replace each other's .gz: use two folders, or \"number\""),
+    )
+}
+
+fn check_poll_interval(entry: &Entry) -> Option<Diagnostic> {
+    let place = entry.poll_interval.clone()?;
+    (entry.watch.watcher == WatcherChoice::Native).then(|| {
+        entry
+            .document
+            .warning(place, "`poll-interval` has no effect")
+            .with_label("`watcher` is \"native\"")
+    })
+}
+
+fn check_includes(entry: &Entry) -> Vec<Diagnostic> {
+    let globs = entry.watch.include.iter().zip(&entry.include);
+    let warn = |(glob, place): (&String, &Range<usize>)| {
+        let reason = find_what_beats(&entry.watch, glob)?;
+        let warning = entry
+            .document
+            .warning(place.clone(), "this `include` never takes a file");
+        Some(warning.with_label(reason.to_string()))
+    };
+    globs.filter_map(warn).collect()
+}
+
+/// Why every file that the glob can match is passed over, told from samples of what it matches. Answers only where it is certain.
+fn find_what_beats(watch: &Watch, glob: &str) -> Option<Reason> {
+    if watch.exclude.iter().any(|exclude| exclude == glob) {
+        return Some(Reason::Excluded(glob.to_owned()));
+    }
+    if glob.contains(['[', '{', '\\']) {
+        return None;
+    }
+    let select = Select::new(&watch.clone().with_include([glob])).ok()?;
+    let mut first = None;
+    for sample in samples(glob) {
+        match select.file(Path::new(&sample)) {
+            // Filled with nothing, it is no name.
+            Err(Reason::NotRegular) => {}
+            Err(reason) if is_certain(&reason) => first = first.or(Some(reason)),
+            _ => return None,
+        }
+    }
+    first
+}
+
+/// Texts that the glob matches, as different as can be. The wildcards become letters that no rule spells out.
+fn samples(glob: &str) -> [String; 4] {
+    let fill = |glob: &str, deep, flat| glob.replace("**", deep).replace('*', flat).replace('?', "\u{f8}");
+    [
+        fill(glob, "\u{f8}", "\u{f8}"),
+        fill(glob, "\u{f0}/\u{f0}", "\u{f0}\u{f0}"),
+        fill(glob, "\u{f8}", ""),
+        fill(&glob.replace("**/", ""), "\u{f8}", "\u{f8}"),
+    ]
+}
+
+/// Whether what a rule says of the samples holds for everything: a class or what only a rotation makes is too fine to be met by them.
+fn is_certain(reason: &Reason) -> bool {
+    match reason {
+        Reason::Excluded(glob) => !glob.contains('['),
+        Reason::DotFile
+        | Reason::OwnTemporary
+        | Reason::InProgress(_)
+        | Reason::CompressedSuffix(_)
+        | Reason::InSubfolder
+        | Reason::InOutputFolder => true,
+        _ => false,
+    }
+}
+
+/// The path without links and dots, as far as it exists.
+fn resolve(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.components().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::file;
+
+    /// The warnings for a configuration file that stands in `folder`, where `a`, `a/b` and `c` are.
+    fn warnings(text: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["a/b", "c"] {
+            fs::create_dir_all(folder.path().join(name)).expect("made");
+        }
+        let path = folder.path().join("x.toml");
+        let file = file::parse(&path, text).expect("a legal configuration");
+        let root = format!("{}/", folder.path().display());
+        let print = |warning: &Diagnostic| warning.to_string().replace(&root, "");
+        warn(&file.watches).iter().map(print).collect()
+    }
+
+    fn labels(watch: &str) -> Vec<String> {
+        let label = |warning: String| {
+            let (_, label) = warning.split_once("^ ").expect("has a label");
+            label.to_owned()
+        };
+        warnings(&format!("[[watch]]\npath = \"a\"\n{watch}"))
+            .into_iter()
+            .map(label)
+            .collect()
+    }
+
+    #[test]
+    fn a_sound_configuration_has_no_warnings() {
+        let text = r#"
+[[watch]]
+path = "a"
+recursive = false
+include = ["*.csv", "**/*.txt", "*", "*.g?", "*.{gz,csv}", "log.*"]
+exclude = ["a*.csv", "**/tmp/**", "*.[!c]*"]
+output-dir = "out"
+on-conflict = "replace"
+[[watch]]
+path = "a/b"
+output-dir = "out"
+[[watch]]
+path = "c"
+watcher = "poll"
+poll-interval = "1s"
+"#;
+        assert_eq!(warnings(text), [""; 0]);
+    }
+
+    #[test]
+    fn a_missing_folder() {
+        let expected = "\
+warning: cannot watch ~/inbox
+  --> x.toml:2:8
+   |
+ 2 | path = \"~/inbox\"
+   |        ^^^^^^^^^ there is no such folder now
+   = help: `~` is not expanded: write the folder in full";
+        assert_eq!(warnings("[[watch]]\npath = \"~/inbox\""), [expected]);
+        for (path, part) in [
+            ("x", "help: a relative path starts at"),
+            ("$HOME/x", "help: environment variables are not"),
+            ("/nowhere", "there is no such folder now"),
+            ("/dev/null", "^ not a folder"),
+            ("/dev/null/x", "^ cannot be looked at: Not a directory"),
+        ] {
+            let found = warnings(&format!("[[watch]]\npath = \"{path}\""));
+            assert!(found.len() == 1 && found[0].contains(part), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn two_watches_on_one_folder_and_one_inside_another() {
+        let expected = "\
+warning: the folder a/../a is watched twice
+  --> x.toml:4:8
+   |
+ 4 | path = \"a/../a\"
+   |        ^^^^^^^^ the other one is at x.toml:2
+   = help: put the rules for it into one watch";
+        assert_eq!(
+            warnings("[[watch]]\npath = \"a\"\n[[watch]]\npath = \"a/../a\""),
+            [expected]
+        );
+        for (outer, overlap) in [
+            ("", true),
+            ("exclude = [\"b/**\"]", false),
+            ("recursive = false", false),
+        ] {
+            for text in [
+                format!("[[watch]]\npath = \"a\"\n{outer}\n[[watch]]\npath = \"a/b\""),
+                format!("[[watch]]\npath = \"a/b\"\n[[watch]]\npath = \"a\"\n{outer}"),
+            ] {
+                let found = warnings(&text);
+                let told = found.len() == 1 && found[0].starts_with("warning: two watches overlap: a");
+                assert_eq!(told, overlap, "{text}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_shared_output_folder_with_replacement() {
+        let text = |conflict: &str| {
+            let output = format!("output-dir = \"/nowhere/out\"\non-conflict = \"{conflict}\"");
+            format!("[[watch]]\npath = \"a\"\n{output}\n[[watch]]\npath = \"c\"\n{output}")
+        };
+        let expected = "\
+warning: two watches have the same `output-dir`, and `on-conflict` is \"replace\"
+  --> x.toml:7:14
+   |
+ 7 | output-dir = \"/nowhere/out\"
+   |              ^^^^^^^^^^^^^^ the other one is at x.toml:3
+   = help: files with the same name replace each other's .gz: use two folders, or \"number\"";
+        assert_eq!(warnings(&text("replace")), [expected]);
+        assert_eq!(warnings(&text("number")), [""; 0]);
+    }
+
+    #[test]
+    fn a_poll_interval_for_a_folder_that_is_never_polled() {
+        let expected = "\
+warning: `poll-interval` has no effect
+  --> x.toml:4:17
+   |
+ 4 | poll-interval = \"1s\"
+   |                 ^^^^ `watcher` is \"native\"";
+        let text = "[[watch]]\npath = \"a\"\nwatcher = \"native\"\npoll-interval = \"1s\"";
+        assert_eq!(warnings(text), [expected]);
+    }
+
+    #[test]
+    fn an_include_that_is_always_beaten() {
+        let expected = "\
+warning: this `include` never takes a file
+  --> x.toml:3:21
+   |
+ 3 | include = [\"*.csv\", \"*.gz\"]
+   |                     ^^^^^^ compressed already, by its suffix (.gz)";
+        let text = "[[watch]]\npath = \"a\"\ninclude = [\"*.csv\", \"*.gz\"]";
+        assert_eq!(warnings(text), [expected]);
+        for (watch, expected) in [
+            (
+                r#"include = ["x/**/*.tar.xz"]"#,
+                "compressed already, by its suffix (.xz)",
+            ),
+            (r#"include = [".*"]"#, "dot-files and dot-folders are never taken"),
+            (
+                r#"include = [".cache/*.js"]"#,
+                "dot-files and dot-folders are never taken",
+            ),
+            (
+                r#"include = ["*.part"]"#,
+                "the name says that it is still being written (*.part)",
+            ),
+            (
+                "include = [\"*.csv\"]\nexclude = [\"*.csv\"]",
+                "the exclude pattern \"*.csv\" matches",
+            ),
+            (
+                "include = [\"*.[ct]sv\"]\nexclude = [\"*.[ct]sv\"]",
+                "the exclude pattern \"*.[ct]sv\" matches",
+            ),
+            (
+                "include = [\"a*.csv\"]\nexclude = [\"*.csv\"]",
+                "the exclude pattern \"*.csv\" matches",
+            ),
+            (
+                "include = [\"x/**\"]\nexclude = [\"x/\"]",
+                "the exclude pattern \"x/\" matches",
+            ),
+            (
+                "include = [\"x/*.csv\"]\nrecursive = false",
+                "it lies in a subfolder, and the watch is not recursive",
+            ),
+            (
+                "include = [\"x/*.csv\"]\noutput-dir = \"x\"",
+                "it lies in the watch's output folder",
+            ),
+        ] {
+            assert_eq!(labels(watch), [expected], "{watch}");
+        }
+    }
+
+    #[test]
+    fn an_include_of_which_something_is_left_is_not_warned_of() {
+        for watch in [
+            "include = [\"*.csv\"]\nexclude = [\"a*.csv\"]",
+            "include = [\"a*b\"]\nexclude = [\"a?*b\"]",
+            "include = [\"a/**\"]\nexclude = [\"a/*.csv\"]",
+            "include = [\"*\"]\nexclude = [\"[!a]*\"]",
+            "include = [\"*.[gx]z\"]",
+            "include = [\"gz\"]",
+            "include = [\"*.csv\"]\nexclude = [\"[!a]*\"]",
+            "include = [\"**/*.csv\"]\nrecursive = false",
+            "include = [\"*.php\"]\npreset = \"static-assets\"",
+            "include = [\"*.log\"]\npreset = \"rotated-logs\"",
+        ] {
+            assert_eq!(labels(watch), [""; 0], "{watch}");
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The shape of one configuration file: which keys stand where, and what a watch is made of.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::diagnostic::{Diagnostic, Document};
+use super::section::{Kind, Section};
+use super::values::{Glob, PollInterval, Size, Value, Workers};
+use super::{LogFormat, LogLevel};
+use crate::model::Level;
+use crate::policy::{OnConflict, Preset, Select, Watch, WatcherChoice};
+
+pub(super) const TOP_KEYS: &[&str] = &["workers", "level", "shutdown-timeout", "log", "watch"];
+pub(super) const LOG_KEYS: &[&str] = &["format", "level"];
+pub(super) const WATCH_KEYS: &[&str] = &[
+    "path",
+    "preset",
+    "recursive",
+    "include",
+    "exclude",
+    "min-size",
+    "level",
+    "settle",
+    "keep-original",
+    "output-dir",
+    "on-conflict",
+    "watcher",
+    "poll-interval",
+    "durable",
+];
+
+static TOP: Kind = Kind {
+    place: "at the top level",
+    keys: TOP_KEYS,
+    others: &[
+        ("below a [[watch]] line", WATCH_KEYS),
+        ("below the [log] line", LOG_KEYS),
+    ],
+};
+static LOG: Kind = Kind {
+    place: "in [log]",
+    keys: LOG_KEYS,
+    others: &[("above the first line in brackets", TOP_KEYS)],
+};
+static WATCH: Kind = Kind {
+    place: "in a watch",
+    keys: WATCH_KEYS,
+    others: &[("above the first line in brackets", TOP_KEYS)],
+};
+
+/// More problems than this in one file help nobody.
+const MOST_PROBLEMS: usize = 50;
+
+/// What one file says; what it does not say is `None`.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    pub(super) workers: Option<usize>,
+    pub(super) level: Option<Level>,
+    pub(super) shutdown_timeout: Option<Duration>,
+    pub(super) log_format: Option<LogFormat>,
+    pub(super) log_level: Option<LogLevel>,
+    pub(super) watches: Vec<Entry>,
+}
+
+/// A watch, and where its keys stand.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) watch: Watch,
+    pub(super) document: Rc<Document>,
+    pub(super) path: Range<usize>,
+    pub(super) include: Vec<Range<usize>>,
+    pub(super) output_dir: Option<Range<usize>>,
+    pub(super) poll_interval: Option<Range<usize>>,
+    /// The path as it was written, before it was made absolute.
+    pub(super) written_path: PathBuf,
+}
+
+/// Reads one file's text. A relative `path` in it starts at the file's own folder, so that a configuration means the same whoever
+/// starts the program and wherever.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, in the order of the file. Where the TOML itself is broken, only that.
+pub(super) fn parse(path: &Path, text: &str) -> Result<File, Vec<Diagnostic>> {
+    let document = Rc::new(Document {
+        path: path.to_owned(),
+        // A byte-order mark is no character of the first line.
+        text: text.strip_prefix('\u{feff}').unwrap_or(text).to_owned(),
+    });
+    let mut problems = Vec::new();
+    let (table, syntax) = DeTable::parse_recoverable(&document.text);
+    if !syntax.is_empty() {
+        return Err(describe_syntax(&document, &syntax));
+    }
+    let file = read_top(&document, table.into_inner(), &mut problems);
+    if problems.is_empty() {
+        return Ok(file);
+    }
+    problems.sort_by_key(|problem| problem.position().map(|(_, line, column)| (line, column)));
+    problems.truncate(MOST_PROBLEMS);
+    Err(problems)
+}
+
+fn read_top(document: &Rc<Document>, table: DeTable<'_>, problems: &mut Vec<Diagnostic>) -> File {
+    let mut top = Section::new(document, &TOP, table);
+    let mut file = File {
+        workers: take(&mut top, "workers").map(|Workers(workers)| workers),
+        level: take(&mut top, "level"),
+        shutdown_timeout: take(&mut top, "shutdown-timeout"),
+        ..File::default()
+    };
+    if let Some(mut log) = top.take_table("log", &LOG) {
+        file.log_format = take(&mut log, "format");
+        file.log_level = take(&mut log, "level");
+        problems.extend(log.finish());
+    }
+    for (watch, head) in top.take_tables("watch", &WATCH) {
+        file.watches.push(read_watch(document, watch, head, problems));
+    }
+    problems.extend(top.finish());
+    file
+}
+
+fn read_watch(
+    document: &Rc<Document>,
+    mut section: Section<'_>,
+    head: Range<usize>,
+    problems: &mut Vec<Diagnostic>,
+) -> Entry {
+    if !section.contains("path") {
+        let problem = document.error(head, "a watch has no `path`");
+        section.report(problem.with_label("needs a line like path = \"/srv/inbox\""));
+    }
+    let path = section.take::<PathBuf>("path");
+    let preset = take(&mut section, "preset").unwrap_or_default();
+    let (written_path, path) = match path {
+        Some(path) => (path.get_ref().clone(), path.span()),
+        // There is a problem to report already; the rest is read for what else is wrong.
+        None => (PathBuf::new(), 0..0),
+    };
+    let mut watch = Watch::new(make_absolute(&document.path, &written_path), preset);
+
+    replace(&mut watch.recursive, take(&mut section, "recursive"));
+    let include;
+    (watch.include, include) = take_globs(&mut section, "include", &watch.path);
+    (watch.exclude, _) = take_globs(&mut section, "exclude", &watch.path);
+    replace(
+        &mut watch.min_size,
+        take(&mut section, "min-size").map(|Size(bytes)| bytes),
+    );
+    watch.level = take(&mut section, "level");
+    replace(&mut watch.settle, take(&mut section, "settle"));
+    replace(&mut watch.keep_original, take(&mut section, "keep-original"));
+    let output_dir = section.take::<PathBuf>("output-dir");
+    let output_place = output_dir.as_ref().map(Spanned::span);
+    watch.output_dir = output_dir
+        .map(Spanned::into_inner)
+        .filter(|folder| watch.path.join(folder) != watch.path);
+    replace(&mut watch.on_conflict, take::<OnConflict>(&mut section, "on-conflict"));
+    replace(&mut watch.watcher, take::<WatcherChoice>(&mut section, "watcher"));
+    let poll_interval = section.take::<PollInterval>("poll-interval");
+    let poll_place = poll_interval.as_ref().map(Spanned::span);
+    replace(
+        &mut watch.poll_interval,
+        poll_interval.map(|interval| interval.into_inner().0),
+    );
+    replace(&mut watch.durable, take(&mut section, "durable"));
+
+    problems.extend(section.finish());
+    Entry {
+        watch,
+        document: Rc::clone(document),
+        path,
+        include,
+        output_dir: output_place,
+        poll_interval: poll_place,
+        written_path,
+    }
+}
+
+fn take<T: Value>(section: &mut Section<'_>, key: &'static str) -> Option<T> {
+    section.take(key).map(Spanned::into_inner)
+}
+
+/// The list's globs, each with its place. One that the rules cannot use is refused.
+fn take_globs(section: &mut Section<'_>, key: &'static str, watched: &Path) -> (Vec<String>, Vec<Range<usize>>) {
+    let mut usable = Vec::new();
+    for glob in section.take_list::<Glob>(key).unwrap_or_default() {
+        let (span, Glob(glob)) = (glob.span(), glob.into_inner());
+        match Select::new(&Watch::new(watched, Preset::Inbox).with_include([&*glob])) {
+            Ok(_) => usable.push((glob, span)),
+            Err(error) => section.refuse(key, span, format!("not a usable glob: {}", error.message)),
+        }
+    }
+    usable.into_iter().unzip()
+}
+
+fn replace<T>(default: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *default = value;
+    }
+}
+
+fn make_absolute(file: &Path, path: &Path) -> PathBuf {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    file.parent().unwrap_or(Path::new("/")).join(path)
+}
+
+/// The parser goes on after an error, and what it finds then may only be a consequence of it: one problem a line is told.
+fn describe_syntax(document: &Document, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
+    let mut problems: Vec<Diagnostic> = errors.iter().map(|error| describe_error(document, error)).collect();
+    problems.sort_by_key(|problem| problem.position().map(|(_, line, column)| (line, column)));
+    problems.dedup_by_key(|problem| problem.position().map(|(_, line, _)| line));
+    problems.truncate(MOST_PROBLEMS);
+    problems
+}
+
+fn describe_error(document: &Document, error: &toml::de::Error) -> Diagnostic {
+    let end = document.text.len();
+    let span = error.span().unwrap_or(end..end);
+    match error.message() {
+        "duplicate key" => document.error(span, "the same key twice"),
+        // What the parser says of whatever is neither a number, a date nor in quotes, even of nothing.
+        message if message.starts_with("string values must be quoted") => {
+            let nothing = document
+                .text
+                .get(span.clone())
+                .is_none_or(|value| value.trim().is_empty());
+            let message = if nothing {
+                "a value is missing"
+            } else {
+                "text must be in quotes"
+            };
+            document.error(span, format!("not valid TOML: {message}"))
+        }
+        message => match message.split_once(", expected ") {
+            Some((message, right)) => document
+                .error(span, format!("not valid TOML: {message}"))
+                .with_label(format!("expected {right}")),
+            None => document.error(span, format!("not valid TOML: {message}")),
+        },
+    }
+}

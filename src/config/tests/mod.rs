@@ -1,0 +1,81 @@
+//! From a text to settings, to problems, and back to what the documents say of both.
+
+mod damage;
+mod documents;
+mod refused;
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::Diagnostic;
+use super::file::{self, File};
+use crate::policy::{OnConflict, Preset, Watch, WatcherChoice};
+
+const EXAMPLE: &str = include_str!("../../../config.example.toml");
+
+fn parse(text: &str) -> Result<File, Vec<Diagnostic>> {
+    file::parse(Path::new("/etc/dwindle/config.toml"), text)
+}
+
+/// All problems as they are printed, an empty line after each.
+fn problems(text: &str) -> String {
+    let mut printed = String::new();
+    for problem in parse(text).expect_err("is refused") {
+        assert_eq!(problem.severity(), super::Severity::Error);
+        writeln!(printed, "{problem}\n").expect("strings take everything");
+    }
+    printed
+}
+
+fn watch(text: &str) -> Watch {
+    let text = format!("[[watch]]\npath = \"/srv\"\n{text}");
+    let mut file = parse(&text).unwrap_or_else(|problems| panic!("{text}: {}", problems[0]));
+    file.watches.pop().expect("one watch").watch
+}
+
+#[test]
+fn every_key_reaches_its_setting() {
+    let read = watch(
+        r#"
+preset = "rotated-logs"
+recursive = true
+include = ["a"]
+exclude = ["b", "c/*"]
+min-size = "1KiB"
+level = 9
+settle = "1m"
+keep-original = true
+output-dir = "out"
+on-conflict = "skip"
+watcher = "poll"
+poll-interval = "1h"
+durable = false
+"#,
+    );
+    let expected = Watch::new("/srv", Preset::RotatedLogs)
+        .with_recursive(true)
+        .with_include(["a"])
+        .with_exclude(["b", "c/*"])
+        .with_min_size(1024)
+        .with_level(crate::model::Level::new(9).expect("a level"))
+        .with_settle(std::time::Duration::from_secs(60))
+        .with_keep_original(true)
+        .with_output_dir("out")
+        .with_on_conflict(OnConflict::Skip)
+        .with_watcher(WatcherChoice::Poll)
+        .with_poll_interval(std::time::Duration::from_secs(3600))
+        .with_durable(false);
+    assert_eq!(read, expected);
+}
+
+#[test]
+fn an_output_folder_that_is_the_watched_one_is_none() {
+    for folder in [".", "./", "/srv", "/srv/."] {
+        assert_eq!(
+            watch(&format!("output-dir = \"{folder}\"")).output_dir,
+            None,
+            "{folder}"
+        );
+    }
+    assert!(watch("output-dir = \"..\"").output_dir.is_some());
+}
