@@ -8,7 +8,7 @@ mod unpack;
 mod verify;
 
 pub(crate) use compress::{CompressError, compress};
-pub(crate) use member::{Digest, Header};
+pub(crate) use member::{Digest, Header, stored_length};
 pub(crate) use verify::{HoldsError, VerifyError, holds, verify};
 
 /// How much is read at a time at most, and so how often the caller is asked whether to go on.

@@ -95,6 +95,7 @@ mod tests {
     use super::*;
     use crate::model::Level;
 
+    #[allow(clippy::unnecessary_wraps)] // what a check looks like
     fn go_on(_: u64) -> Result<(), ()> {
         Ok(())
     }
@@ -151,7 +152,17 @@ mod tests {
     fn cut_off_doubled_or_followed_by_anything_is_refused() {
         let bytes = text();
         let (member, digest) = pack(&bytes);
-        for cut in [0, 1, 9, 10, 12, 20, member.len() / 2, member.len() - 8, member.len() - 1] {
+        for cut in [
+            0,
+            1,
+            9,
+            10,
+            12,
+            20,
+            member.len() / 2,
+            member.len() - 8,
+            member.len() - 1,
+        ] {
             assert!(refused(&member[..cut], digest), "cut to {cut}");
         }
         assert!(refused(&[&member[..], b"\0"].concat(), digest));
