@@ -10,7 +10,7 @@ mod report;
 
 pub use error::{Class, Error, Step};
 pub(crate) use escape::Escaped;
-pub(crate) use fingerprint::Fingerprint;
+pub(crate) use fingerprint::{FileTime, Fingerprint};
 pub use level::Level;
 pub use observe::Observer;
 pub use reason::Reason;

@@ -24,6 +24,8 @@ pub enum Reason {
     NotRegular,
     /// It is a symbolic link, or reached through one.
     SymbolicLink,
+    /// Something else is mounted there.
+    OtherMount,
     /// It has more than one name.
     HardLinks,
     /// It is marked immutable or append-only.
@@ -63,6 +65,7 @@ impl Reason {
             Reason::TooSmall => "too-small",
             Reason::NotRegular => "not-regular",
             Reason::SymbolicLink => "symbolic-link",
+            Reason::OtherMount => "other-mount",
             Reason::HardLinks => "hard-links",
             Reason::Protected => "protected",
             Reason::NotIncluded => "not-included",
@@ -95,6 +98,7 @@ impl Display for Reason {
             Reason::TooSmall => f.write_str("it is smaller than min-size"),
             Reason::NotRegular => f.write_str("it is not a regular file"),
             Reason::SymbolicLink => f.write_str("symbolic links are never followed"),
+            Reason::OtherMount => f.write_str("something else is mounted there, and mounts are never crossed"),
             Reason::HardLinks => f.write_str("it has more than one name (hard links)"),
             Reason::Protected => f.write_str("it is marked immutable or append-only"),
             Reason::NotIncluded => f.write_str("no include pattern matches"),

@@ -1,1 +1,27 @@
-//! storage
+//! Floor 2: every system call on a watched file, relative to a folder that is held open. All of it blocks.
+//!
+//! A watched folder may belong to somebody who wants our privileges: no symbolic link is followed, no mount is crossed, nothing waits
+//! on a FIFO, and what is decided about a file is decided on its descriptor.
+
+mod commit;
+mod conflict;
+mod dir;
+mod metadata;
+mod positioned;
+mod publish;
+mod ready;
+mod scan;
+mod status;
+mod stopped;
+mod tree;
+
+pub(crate) use commit::{Done, OutputPlace, Plan, commit};
+pub(crate) use dir::{Folder, is_gone};
+pub(crate) use ready::{Candidate, Look, Rules, look};
+pub(crate) use scan::{Batch, Scan, Sight};
+
+/// The rules that the tests below use: every file, in every subfolder.
+#[cfg(test)]
+fn select_everything() -> std::sync::Arc<crate::policy::Select> {
+    std::sync::Arc::new(crate::policy::Select::everything())
+}

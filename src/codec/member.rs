@@ -1,0 +1,132 @@
+//! The framing of a gzip member: header, trailer, and what the trailer says of the content (RFC 1952, section 2.3).
+
+use crate::model::Level;
+
+/// ID1, ID2 and the only compression method there is, deflate.
+pub(super) const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+
+/// Bits of the header's flag byte.
+pub(super) const HEADER_CRC: u8 = 1 << 1;
+pub(super) const EXTRA: u8 = 1 << 2;
+pub(super) const NAME: u8 = 1 << 3;
+pub(super) const COMMENT: u8 = 1 << 4;
+pub(super) const RESERVED: u8 = 0b1110_0000;
+
+/// The operating system byte for Unix.
+const UNIX: u8 = 3;
+
+/// What a member says of the file it was made from.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Header<'a> {
+    /// The original's base name, without NUL; empty for none.
+    pub(crate) name: &'a [u8],
+    /// The original's mtime in seconds since the epoch; 0 for none, or for one that 32 bits cannot hold.
+    pub(crate) modified: u32,
+}
+
+impl Header<'_> {
+    /// The header's bytes, as gzip writes them.
+    pub(super) fn encode(&self, level: Level) -> Vec<u8> {
+        let name = self.name.split(|&byte| byte == 0).next().unwrap_or_default();
+        let flags = if name.is_empty() { 0 } else { NAME };
+        let extra_flags = match level.number() {
+            9 => 2,
+            1 => 4,
+            _ => 0,
+        };
+        let mut bytes = Vec::with_capacity(11 + name.len());
+        bytes.extend(MAGIC);
+        bytes.push(flags);
+        bytes.extend(self.modified.to_le_bytes());
+        bytes.extend([extra_flags, UNIX]);
+        if !name.is_empty() {
+            bytes.extend(name);
+            bytes.push(0);
+        }
+        bytes
+    }
+}
+
+/// CRC-32 and length of uncompressed content. Computed apart from the deflate library, so that a fault there cannot hide in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Digest {
+    pub(crate) crc32: u32,
+    pub(crate) length: u64,
+}
+
+impl Digest {
+    /// The trailer's bytes: CRC-32, then the length modulo 2^32.
+    pub(crate) fn trailer(self) -> [u8; 8] {
+        let mut bytes = [0; 8];
+        bytes[..4].copy_from_slice(&self.crc32.to_le_bytes());
+        bytes[4..].copy_from_slice(&stored_length(self.length));
+        bytes
+    }
+}
+
+/// A length as the trailer's last four bytes hold it (ISIZE).
+pub(crate) fn stored_length(length: u64) -> [u8; 4] {
+    let [a, b, c, d, ..] = length.to_le_bytes();
+    [a, b, c, d]
+}
+
+/// A [`Digest`] in the making.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DigestBuilder {
+    crc32: crc32fast::Hasher,
+    length: u64,
+}
+
+impl DigestBuilder {
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.crc32.update(bytes);
+        self.length += bytes.len() as u64;
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        Digest {
+            crc32: self.crc32.clone().finalize(),
+            length: self.length,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn level(number: u8) -> Level {
+        Level::new(number).unwrap()
+    }
+
+    #[test]
+    fn a_header_is_the_one_gzip_writes() {
+        let header = Header {
+            name: b"a.txt",
+            modified: 0x0102_0304,
+        };
+        assert_eq!(
+            header.encode(level(6)),
+            b"\x1f\x8b\x08\x08\x04\x03\x02\x01\x00\x03a.txt\x00"
+        );
+        assert_eq!(header.encode(level(9))[8], 2);
+        assert_eq!(header.encode(level(1))[8], 4);
+        assert_eq!(
+            Header::default().encode(level(6)),
+            b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
+        );
+    }
+
+    #[test]
+    fn the_trailer_holds_the_length_modulo_32_bits() {
+        let digest = Digest {
+            crc32: 0x0403_0201,
+            length: (7 << 32) + 5,
+        };
+        assert_eq!(digest.trailer(), [1, 2, 3, 4, 5, 0, 0, 0]);
+    }
+}

@@ -1,0 +1,165 @@
+//! The way back: one member, a block at a time.
+
+use std::io::{self, Read};
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+use super::BLOCK;
+use super::compress::read;
+use super::member::{COMMENT, Digest, DigestBuilder, EXTRA, HEADER_CRC, MAGIC, NAME, RESERVED};
+
+/// Why a member could not be read.
+#[derive(Debug)]
+pub(super) enum UnpackError {
+    /// The input could not be read.
+    Read(io::Error),
+    /// The input is not exactly one sound member; what is wrong with it.
+    Malformed(&'static str),
+}
+
+/// Decompresses exactly one gzip member, which must end where its input ends.
+pub(super) struct Unpacker<R> {
+    input: Input<R>,
+    inflate: Decompress,
+    digest: DigestBuilder,
+    block: Vec<u8>,
+    stage: Stage,
+}
+
+enum Stage {
+    Header,
+    Blocks,
+    End,
+}
+
+impl<R: Read> Unpacker<R> {
+    pub(super) fn new(input: R) -> Self {
+        Unpacker {
+            input: Input::new(input),
+            inflate: Decompress::new(false),
+            digest: DigestBuilder::default(),
+            block: Vec::with_capacity(BLOCK),
+            stage: Stage::Header,
+        }
+    }
+
+    /// The next bytes of the content, at most 256 KiB and never none; `None` after the last, once the trailer has been found to agree
+    /// with what came before it and nothing to follow it.
+    pub(super) fn next_block(&mut self) -> Result<Option<&[u8]>, UnpackError> {
+        if let Stage::Header = self.stage {
+            self.skip_header()?;
+            self.stage = Stage::Blocks;
+        }
+        self.block.clear();
+        if let Stage::Blocks = self.stage {
+            self.inflate_block()?;
+        }
+        Ok((!self.block.is_empty()).then_some(&self.block))
+    }
+
+    /// The digest of the content so far.
+    pub(super) fn digest(&self) -> Digest {
+        self.digest.digest()
+    }
+
+    fn skip_header(&mut self) -> Result<(), UnpackError> {
+        let fixed = self.input.array::<10>()?;
+        let flags = fixed[3];
+        if !fixed.starts_with(&MAGIC) || flags & RESERVED != 0 {
+            return Err(UnpackError::Malformed("not a gzip header"));
+        }
+        if flags & EXTRA != 0 {
+            for _ in 0..u16::from_le_bytes(self.input.array()?) {
+                self.input.array::<1>()?;
+            }
+        }
+        for text in [NAME, COMMENT] {
+            while flags & text != 0 && self.input.array()? != [0] {}
+        }
+        if flags & HEADER_CRC != 0 {
+            self.input.array::<2>()?;
+        }
+        Ok(())
+    }
+
+    /// Fills `block`, as far as there is content.
+    fn inflate_block(&mut self) -> Result<(), UnpackError> {
+        while self.block.len() < self.block.capacity() {
+            let available = self.input.available()?;
+            let (taken, made) = (self.inflate.total_in(), self.block.len());
+            let status = self
+                .inflate
+                .decompress_vec(available, &mut self.block, FlushDecompress::None)
+                .map_err(|_| UnpackError::Malformed("corrupt deflate data"))?;
+            let at_end = available.is_empty();
+            let consumed = self.inflate.total_in() - taken;
+            self.input.consume(usize::try_from(consumed).unwrap_or(usize::MAX));
+            if status == Status::StreamEnd {
+                self.digest.update(&self.block);
+                self.stage = Stage::End;
+                return self.check_trailer();
+            }
+            if consumed == 0 && self.block.len() == made {
+                return Err(UnpackError::Malformed(if at_end {
+                    "it ends early"
+                } else {
+                    "corrupt deflate data"
+                }));
+            }
+        }
+        self.digest.update(&self.block);
+        Ok(())
+    }
+
+    fn check_trailer(&mut self) -> Result<(), UnpackError> {
+        if self.input.array()? != self.digest().trailer() {
+            return Err(UnpackError::Malformed("its content is not what its trailer says"));
+        }
+        if !self.input.available()?.is_empty() {
+            return Err(UnpackError::Malformed("something follows its end"));
+        }
+        Ok(())
+    }
+}
+
+/// A reader and what was read of it and not yet used.
+struct Input<R> {
+    reader: R,
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl<R: Read> Input<R> {
+    fn new(reader: R) -> Self {
+        Input {
+            reader,
+            buffer: vec![0; BLOCK].into_boxed_slice(),
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// Bytes not yet used; empty only at the end of the input.
+    fn available(&mut self) -> Result<&[u8], UnpackError> {
+        if self.start == self.end {
+            self.start = 0;
+            self.end = read(&mut self.reader, &mut self.buffer).map_err(UnpackError::Read)?;
+        }
+        Ok(&self.buffer[self.start..self.end])
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.start = self.end.min(self.start.saturating_add(length));
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], UnpackError> {
+        let mut bytes = [0; N];
+        for byte in &mut bytes {
+            let first = self.available()?.first();
+            *byte = *first.ok_or(UnpackError::Malformed("it ends early"))?;
+            self.consume(1);
+        }
+        Ok(bytes)
+    }
+}

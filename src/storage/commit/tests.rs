@@ -1,0 +1,643 @@
+//! Commits in a folder of their own, with things done to the file at an exact moment: from the `progress` callback.
+
+use std::cell::Cell;
+use std::fs::{self, File, Permissions};
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use super::*;
+use crate::model::Class;
+use crate::storage::{Look, Rules, look, select_everything};
+
+const BLOCK: usize = 256 * 1024;
+
+/// A folder, how commits in it are planned, and what shall happen during one.
+struct Scene {
+    base: tempfile::TempDir,
+    keep_original: bool,
+    on_conflict: OnConflict,
+    durable: bool,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Scene {
+            base: tempfile::tempdir().unwrap(),
+            keep_original: false,
+            on_conflict: OnConflict::Number,
+            durable: true,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.base.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    /// A sound member of these bytes under this name.
+    fn write_gzip(&self, name: &str, bytes: &[u8]) {
+        let mut member = Vec::new();
+        codec::compress(bytes, &mut member, &Header::default(), Level::default(), |_| {
+            Ok::<_, ()>(())
+        })
+        .unwrap();
+        self.write(name, &member);
+    }
+
+    fn plan(&self) -> Plan<'static> {
+        Plan {
+            output: OutputPlace::Beside,
+            level: Level::default(),
+            keep_original: self.keep_original,
+            on_conflict: self.on_conflict,
+            durable: self.durable,
+        }
+    }
+
+    fn folder(&self) -> Folder {
+        Folder::open(self.base.path()).unwrap()
+    }
+
+    fn candidate(&self, name: impl AsRef<OsStr>) -> Candidate {
+        candidate_in(&self.folder(), name.as_ref())
+    }
+
+    fn commit(&self, name: impl AsRef<OsStr>) -> Result<Done, Error> {
+        self.commit_while(name, |_| ())
+    }
+
+    /// Commits, and does `meanwhile` once the first block has been read.
+    fn commit_while(&self, name: impl AsRef<OsStr>, meanwhile: impl FnOnce(&Scene)) -> Result<Done, Error> {
+        let mut meanwhile = Some(meanwhile);
+        commit(
+            &self.candidate(name),
+            &self.folder(),
+            &self.plan(),
+            &|| false,
+            &mut |_| {
+                if let Some(act) = meanwhile.take() {
+                    act(self);
+                }
+            },
+            &mut |warning| panic!("{warning}"),
+        )
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.base.path()).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn unpacked(&self, name: impl AsRef<Path>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let file = File::open(self.base.path().join(name)).unwrap();
+        flate2::read::GzDecoder::new(file).read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+}
+
+fn candidate_in(folder: &Folder, name: &OsStr) -> Candidate {
+    let rules = Rules {
+        select: select_everything(),
+        settle: Duration::ZERO,
+    };
+    match look(folder, name, &rules, SystemTime::now()) {
+        Ok(Look::Ready(candidate)) => candidate,
+        other => panic!("{}: {other:?}", name.display()),
+    }
+}
+
+fn text(length: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(length + 64);
+    for line in 0u64.. {
+        if bytes.len() >= length {
+            break;
+        }
+        writeln!(
+            bytes,
+            "{line} GET /index.html {:x}",
+            line.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        )
+        .unwrap();
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+fn is_compressed(done: &Done) -> bool {
+    matches!(done, Done::Compressed { .. })
+}
+
+#[test]
+fn a_file_becomes_its_gzip_and_gzip_agrees() {
+    for length in [1, 1000, BLOCK, 3 * BLOCK + 17] {
+        let scene = Scene::new();
+        let bytes = text(length);
+        scene.write("app.log", &bytes);
+        let done = scene.commit("app.log").unwrap();
+        assert_eq!(scene.names(), ["app.log.gz"]);
+        assert_eq!(
+            done,
+            Done::Compressed {
+                output: scene.path("app.log.gz"),
+                bytes_in: length as u64,
+                bytes_out: fs::metadata(scene.path("app.log.gz")).unwrap().len(),
+            }
+        );
+        assert_eq!(scene.unpacked("app.log.gz"), bytes);
+        let gzip = |arguments: &[&str]| {
+            Command::new("gzip")
+                .args(arguments)
+                .current_dir(scene.base.path())
+                .output()
+        };
+        let Ok(tested) = gzip(&["-t", "app.log.gz"]) else {
+            return eprintln!("skipped: no gzip here");
+        };
+        assert!(tested.status.success(), "{tested:?}");
+        fs::rename(scene.path("app.log.gz"), scene.path("other.gz")).unwrap();
+        assert!(gzip(&["-d", "-N", "other.gz"]).unwrap().status.success());
+        assert_eq!(scene.names(), ["app.log"], "the header has the original's name");
+        assert_eq!(fs::read(scene.path("app.log")).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn output_has_mode_and_mtime_of_the_original() {
+    let scene = Scene::new();
+    scene.write("F", b"text");
+    fs::set_permissions(scene.path("F"), Permissions::from_mode(0o4750)).unwrap();
+    let modified = SystemTime::UNIX_EPOCH + Duration::new(1_234_567_890, 5000);
+    File::options()
+        .write(true)
+        .open(scene.path("F"))
+        .unwrap()
+        .set_modified(modified)
+        .unwrap();
+    assert!(is_compressed(&scene.commit("F").unwrap()));
+    let output = fs::metadata(scene.path("F.gz")).unwrap();
+    assert_eq!(output.mode() & 0o7777, 0o750);
+    assert_eq!(output.modified().unwrap(), modified);
+    let member = fs::read(scene.path("F.gz")).unwrap();
+    assert_eq!(member[4..8], 1_234_567_890u32.to_le_bytes());
+}
+
+#[test]
+fn a_time_that_32_bits_cannot_hold_is_left_out_of_the_header() {
+    let scene = Scene::new();
+    scene.write("F", b"text");
+    let file = File::options().write(true).open(scene.path("F")).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH - Duration::from_secs(100))
+        .unwrap();
+    assert!(is_compressed(&scene.commit("F").unwrap()));
+    assert_eq!(fs::read(scene.path("F.gz")).unwrap()[4..8], [0; 4]);
+}
+
+#[test]
+fn a_sparse_file_comes_back_whole() {
+    let scene = Scene::new();
+    let file = File::create(scene.path("sparse")).unwrap();
+    file.set_len(5_000_000).unwrap();
+    file.write_all_at(b"here", 4_000_000).unwrap();
+    let bytes = fs::read(scene.path("sparse")).unwrap();
+    assert!(is_compressed(&scene.commit("sparse").unwrap()));
+    assert!(scene.unpacked("sparse.gz") == bytes);
+}
+
+#[test]
+fn names_are_bytes_and_may_be_252_long() {
+    for name in [&b"new\nline"[..], b"\xff\xfe", b"-rf", b" ", &[b'n'; 252]] {
+        let scene = Scene::new();
+        let name = OsStr::from_bytes(name);
+        fs::write(scene.base.path().join(name), "text").unwrap();
+        assert!(is_compressed(&scene.commit(name).unwrap()));
+        let mut output = name.to_owned();
+        output.push(".gz");
+        assert_eq!(scene.unpacked(&output), b"text");
+        assert_eq!(scene.names().len(), 1);
+    }
+    for length in 253..=255 {
+        let scene = Scene::new();
+        let name = "n".repeat(length);
+        scene.write(&name, b"text");
+        assert_eq!(scene.commit(&name).unwrap(), Done::Pass(Reason::NameTooLong));
+        assert_eq!(scene.names(), [name]);
+    }
+}
+
+#[test]
+fn a_file_touched_meanwhile_is_left_to_its_writer() {
+    type Touch = (&'static str, fn(&Scene), Done);
+    let touches: [Touch; 8] = [
+        ("appended", |scene| append(scene, b"more"), Done::Changed),
+        ("emptied", |scene| scene.write("F", b""), Done::Changed),
+        (
+            "cut",
+            |scene| open(scene).set_len(BLOCK as u64 + 1).unwrap(),
+            Done::Changed,
+        ),
+        (
+            "overwritten with mtime put back",
+            |scene| {
+                let file = open(scene);
+                let modified = file.metadata().unwrap().modified().unwrap();
+                file.write_all_at(b"other", 0).unwrap();
+                file.set_modified(modified).unwrap();
+            },
+            Done::Changed,
+        ),
+        (
+            "replaced by rename",
+            |scene| {
+                scene.write("new", b"new");
+                fs::rename(scene.path("new"), scene.path("F")).unwrap();
+            },
+            Done::Changed,
+        ),
+        (
+            "linked",
+            |scene| fs::hard_link(scene.path("F"), scene.path("second")).unwrap(),
+            Done::Changed,
+        ),
+        ("deleted", |scene| fs::remove_file(scene.path("F")).unwrap(), Done::Gone),
+        (
+            "renamed",
+            |scene| fs::rename(scene.path("F"), scene.path("second")).unwrap(),
+            Done::Gone,
+        ),
+    ];
+    for (how, touch, expected) in touches {
+        let scene = Scene::new();
+        scene.write("F", &text(3 * BLOCK));
+        let mut after = Vec::new();
+        let done = scene.commit_while("F", |scene| {
+            touch(scene);
+            after = scene.names();
+        });
+        assert_eq!(done.unwrap(), expected, "{how}");
+        assert_eq!(scene.names(), after, "{how}");
+    }
+}
+
+fn open(scene: &Scene) -> File {
+    File::options().write(true).open(scene.path("F")).unwrap()
+}
+
+fn append(scene: &Scene, bytes: &[u8]) {
+    let mut file = File::options().append(true).open(scene.path("F")).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+/// How a published commit settles after `meanwhile` was done between publishing and removal.
+fn settle_after(scene: &Scene, meanwhile: impl FnOnce(&Scene)) -> Result<(), Stopped> {
+    let (candidate, folder, plan) = (scene.candidate("F"), scene.folder(), scene.plan());
+    let mut commit = Commit {
+        candidate: &candidate,
+        parent: &folder,
+        plan: &plan,
+        cancel: &|| false,
+        progress: &mut |_| (),
+        warn: &mut |_| (),
+    };
+    let mut temp = Temp::create(&folder, OsStr::new("F")).unwrap();
+    commit.compress(&temp, &folder).unwrap();
+    let name = OsStr::new("F.gz");
+    assert_eq!(temp.publish(name).unwrap(), Publication::Published);
+    meanwhile(scene);
+    commit.settle(&temp, &folder, name)
+}
+
+#[test]
+fn touched_after_publishing_the_output_is_withdrawn() {
+    let scene = Scene::new();
+    scene.write("F", b"text");
+    assert!(matches!(
+        settle_after(&scene, |scene| append(scene, b"more")),
+        Err(Stopped::Changed)
+    ));
+    assert_eq!(scene.names(), ["F"]);
+    assert_eq!(fs::read(scene.path("F")).unwrap(), b"textmore");
+}
+
+#[test]
+fn renamed_after_publishing_the_output_is_withdrawn() {
+    let scene = Scene::new();
+    scene.write("F", b"text");
+    let moved = settle_after(&scene, |scene| fs::rename(scene.path("F"), scene.path("G")).unwrap());
+    assert!(matches!(moved, Err(Stopped::Gone)));
+    assert_eq!(scene.names(), ["G"]);
+}
+
+#[test]
+fn an_output_that_alone_has_the_bytes_is_never_withdrawn() {
+    let scene = Scene::new();
+    scene.write("F", b"text");
+    // As when another process found our output, finished our work, and a writer came again.
+    settle_after(&scene, |scene| {
+        fs::remove_file(scene.path("F")).unwrap();
+        scene.write("F", b"next");
+    })
+    .unwrap();
+    assert_eq!(scene.names(), ["F", "F.gz"]);
+    assert_eq!(scene.unpacked("F.gz"), b"text");
+    assert_eq!(fs::read(scene.path("F")).unwrap(), b"next");
+}
+
+#[test]
+fn somebody_elses_file_in_the_outputs_place_is_not_withdrawn() {
+    let scene = Scene::new();
+    scene.write("F", b"text");
+    let result = settle_after(&scene, |scene| {
+        append(scene, b"more");
+        fs::remove_file(scene.path("F.gz")).unwrap();
+        scene.write("F.gz", b"theirs");
+    });
+    assert!(matches!(result, Err(Stopped::Changed)));
+    assert_eq!(fs::read(scene.path("F.gz")).unwrap(), b"theirs");
+}
+
+#[test]
+fn garbage_from_the_engine_is_refused() {
+    let scene = Scene::new();
+    let bytes = text(1000);
+    scene.write("F", &bytes);
+    let (candidate, folder, plan) = (scene.candidate("F"), scene.folder(), scene.plan());
+    let mut commit = Commit {
+        candidate: &candidate,
+        parent: &folder,
+        plan: &plan,
+        cancel: &|| false,
+        progress: &mut |_| (),
+        warn: &mut |_| (),
+    };
+    let temp = Temp::create(&folder, OsStr::new("F")).unwrap();
+    let digest = commit.compress(&temp, &folder).unwrap();
+    commit.verify(&temp, digest, &folder).unwrap();
+    temp.file().write_all_at(b"garbage", 100).unwrap();
+    let Err(Stopped::Failed(error)) = commit.verify(&temp, digest, &folder) else {
+        panic!("garbage passed");
+    };
+    assert_eq!(error.step(), Step::Verify);
+    drop(temp);
+    assert_eq!(scene.names(), ["F"]);
+}
+
+#[test]
+fn what_exists_with_other_content_is_kept_as_on_conflict_says() {
+    for (on_conflict, expected) in [
+        (OnConflict::Number, &["F.gz", "F.~1~.gz", "F.~2~.gz"][..]),
+        (OnConflict::Replace, &["F.gz", "F.~1~.gz"]),
+        (OnConflict::Skip, &["F", "F.gz", "F.~1~.gz"]),
+    ] {
+        let mut scene = Scene::new();
+        scene.on_conflict = on_conflict;
+        scene.write("F", b"text");
+        scene.write_gzip("F.gz", b"else");
+        scene.write("F.~1~.gz", b"not gzip at all, and long enough to be");
+        let done = scene.commit("F").unwrap();
+        assert_eq!(scene.names(), expected, "{on_conflict:?}");
+        match on_conflict {
+            OnConflict::Number => {
+                assert_eq!(scene.unpacked("F.~2~.gz"), b"text");
+                assert_eq!(scene.unpacked("F.gz"), b"else");
+            }
+            OnConflict::Replace => assert_eq!(scene.unpacked("F.gz"), b"text"),
+            OnConflict::Skip => {
+                assert_eq!(done, Done::Pass(Reason::NameTaken));
+                assert_eq!(scene.unpacked("F.gz"), b"else");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_exists_with_the_same_content_finishes_an_earlier_run() {
+    for on_conflict in [OnConflict::Number, OnConflict::Replace, OnConflict::Skip] {
+        let mut scene = Scene::new();
+        scene.on_conflict = on_conflict;
+        scene.write("F", &text(2 * BLOCK));
+        scene.write_gzip("F.gz", &text(2 * BLOCK));
+        let inode = fs::metadata(scene.path("F.gz")).unwrap().ino();
+        let done = scene.commit("F").unwrap();
+        assert!(matches!(done, Done::Finished { .. }), "{done:?}");
+        assert_eq!(scene.names(), ["F.gz"]);
+        assert_eq!(fs::metadata(scene.path("F.gz")).unwrap().ino(), inode);
+    }
+}
+
+#[test]
+fn a_numbered_output_of_an_earlier_run_is_recognised() {
+    let scene = Scene::new();
+    scene.write("F", b"text");
+    scene.write_gzip("F.gz", b"else");
+    scene.write_gzip("F.~1~.gz", b"text");
+    assert!(matches!(scene.commit("F").unwrap(), Done::Finished { .. }));
+    assert_eq!(scene.names(), ["F.gz", "F.~1~.gz"]);
+}
+
+#[test]
+fn an_existing_output_that_is_cut_off_or_goes_on_is_not_taken_for_ours() {
+    for spoil in [
+        |bytes: &mut Vec<u8>| bytes.truncate(22),
+        |bytes: &mut Vec<u8>| bytes.extend([0; 8]),
+    ] {
+        let scene = Scene::new();
+        scene.write("F", b"some text that is long enough");
+        scene.write_gzip("F.gz", b"some text that is long enough");
+        let mut bytes = fs::read(scene.path("F.gz")).unwrap();
+        spoil(&mut bytes);
+        scene.write("F.gz", &bytes);
+        assert!(is_compressed(&scene.commit("F").unwrap()));
+        assert_eq!(scene.names(), ["F.gz", "F.~1~.gz"]);
+        assert_eq!(fs::read(scene.path("F.gz")).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn what_is_no_file_in_the_outputs_place_is_never_touched() {
+    for on_conflict in [OnConflict::Number, OnConflict::Replace, OnConflict::Skip] {
+        for folder in [false, true] {
+            let mut scene = Scene::new();
+            scene.on_conflict = on_conflict;
+            scene.write("F", b"text");
+            if folder {
+                fs::create_dir(scene.path("F.gz")).unwrap();
+            } else {
+                symlink("nowhere", scene.path("F.gz")).unwrap();
+            }
+            let done = scene.commit("F").unwrap();
+            if on_conflict == OnConflict::Number {
+                assert_eq!(scene.names(), ["F.gz", "F.~1~.gz"]);
+            } else {
+                assert_eq!(done, Done::Pass(Reason::NameTaken));
+                assert_eq!(scene.names(), ["F", "F.gz"]);
+            }
+            let kind = fs::symlink_metadata(scene.path("F.gz")).unwrap().file_type();
+            assert!(if folder { kind.is_dir() } else { kind.is_symlink() });
+        }
+    }
+}
+
+#[test]
+fn an_output_that_appears_while_we_work_is_a_conflict_like_any() {
+    let appear = |on_conflict, bytes: &'static [u8]| {
+        let mut scene = Scene::new();
+        scene.on_conflict = on_conflict;
+        scene.write("F", b"text");
+        let done = scene
+            .commit_while("F", |scene| scene.write_gzip("F.gz", bytes))
+            .unwrap();
+        (scene.names(), scene.unpacked("F.gz"), done)
+    };
+    let (names, first, done) = appear(OnConflict::Number, b"else");
+    assert!(is_compressed(&done));
+    assert_eq!(
+        (names, first),
+        (vec!["F.gz".into(), "F.~1~.gz".into()], b"else".to_vec())
+    );
+    let (names, first, _) = appear(OnConflict::Replace, b"else");
+    assert_eq!((names, first), (vec!["F.gz".into()], b"text".to_vec()));
+    let (names, _, done) = appear(OnConflict::Skip, b"else");
+    assert_eq!(
+        (names, done),
+        (vec!["F".into(), "F.gz".into()], Done::Pass(Reason::NameTaken))
+    );
+    let (names, _, done) = appear(OnConflict::Skip, b"text");
+    assert!(matches!(done, Done::Finished { .. }));
+    assert_eq!(names, ["F.gz"]);
+}
+
+#[test]
+fn cancelled_at_any_block_nothing_is_left_behind() {
+    let scene = Scene::new();
+    scene.write("F", &text(3 * BLOCK));
+    for allowed in 0.. {
+        let asked = Cell::new(0);
+        let cancel = || {
+            asked.set(asked.get() + 1);
+            asked.get() > allowed
+        };
+        let done = commit(
+            &scene.candidate("F"),
+            &scene.folder(),
+            &scene.plan(),
+            &cancel,
+            &mut |_| (),
+            &mut |_| (),
+        )
+        .unwrap();
+        if is_compressed(&done) {
+            assert!(allowed > 6, "asked only {allowed} times");
+            break;
+        }
+        assert_eq!(done, Done::Cancelled);
+        assert_eq!(scene.names(), ["F"]);
+    }
+}
+
+#[test]
+fn kept_originals_are_compressed_once_and_again_when_they_change() {
+    let mut scene = Scene::new();
+    scene.keep_original = true;
+    scene.on_conflict = OnConflict::Replace;
+    scene.write("F", b"text");
+    assert!(is_compressed(&scene.commit("F").unwrap()));
+    assert_eq!(scene.names(), ["F", "F.gz"]);
+    assert_eq!(scene.commit("F").unwrap(), Done::Pass(Reason::UpToDate));
+    scene.write("F", b"next");
+    let later = SystemTime::now() + Duration::from_secs(10);
+    open(&scene).set_modified(later).unwrap();
+    assert!(is_compressed(&scene.commit("F").unwrap()));
+    assert_eq!(scene.unpacked("F.gz"), b"next");
+    assert_eq!(scene.commit("F").unwrap(), Done::Pass(Reason::UpToDate));
+    assert_eq!(scene.names(), ["F", "F.gz"]);
+}
+
+#[test]
+fn a_kept_original_with_the_same_content_but_another_time_is_up_to_date() {
+    let mut scene = Scene::new();
+    scene.keep_original = true;
+    scene.write("F", b"text");
+    scene.write_gzip("F.gz", b"text");
+    open(&scene).set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    assert_eq!(scene.commit("F").unwrap(), Done::Pass(Reason::UpToDate));
+    assert_eq!(scene.names(), ["F", "F.gz"]);
+}
+
+#[test]
+fn an_output_tree_mirrors_the_source() {
+    let scene = Scene::new();
+    fs::create_dir_all(scene.path("in/a/b")).unwrap();
+    fs::create_dir(scene.path("out")).unwrap();
+    scene.write("in/a/b/F", b"text");
+    let source = Folder::open(&scene.path("in")).unwrap();
+    let output = Folder::open(&scene.path("out")).unwrap();
+    let relative = Path::new("a/b");
+    let parent = source.folder(relative).unwrap();
+    let plan = Plan {
+        output: OutputPlace::Tree {
+            output: &output,
+            source: &source,
+            relative,
+        },
+        ..scene.plan()
+    };
+    let candidate = candidate_in(&parent, OsStr::new("F"));
+    let done = commit(&candidate, &parent, &plan, &|| false, &mut |_| (), &mut |_| ()).unwrap();
+    assert!(is_compressed(&done));
+    assert_eq!(scene.unpacked("out/a/b/F.gz"), b"text");
+    assert!(!scene.path("in/a/b/F").exists());
+}
+
+#[test]
+fn an_unwritable_output_folder_is_a_permanent_failure_and_the_original_stays() {
+    if rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: root may write everywhere");
+    }
+    let scene = Scene::new();
+    scene.write("F", b"text");
+    fs::set_permissions(scene.base.path(), Permissions::from_mode(0o555)).unwrap();
+    let error = scene.commit("F").unwrap_err();
+    fs::set_permissions(scene.base.path(), Permissions::from_mode(0o755)).unwrap();
+    assert_eq!((error.step(), error.class()), (Step::Create, Class::Permanent));
+    assert_eq!(scene.names(), ["F"]);
+}
+
+#[test]
+fn a_full_disk_is_a_transient_failure_and_the_original_stays() {
+    let scene = Scene::new();
+    fs::create_dir(scene.path("small")).unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        let run = Command::new(program).args(arguments).arg(scene.path("small")).output();
+        run.is_ok_and(|output| output.status.success())
+    };
+    if !run("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs"]) {
+        return eprintln!("skipped: a tmpfs cannot be mounted here");
+    }
+    let mut noise = vec![0; 700_000];
+    File::open("/dev/urandom").unwrap().read_exact(&mut noise).unwrap();
+    scene.write("small/F", &noise);
+    let result = {
+        let folder = Folder::open(&scene.path("small")).unwrap();
+        let candidate = candidate_in(&folder, OsStr::new("F"));
+        commit(&candidate, &folder, &scene.plan(), &|| false, &mut |_| (), &mut |_| ())
+    };
+    let names: Vec<_> = fs::read_dir(scene.path("small"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(run("umount", &[]));
+    let error = result.unwrap_err();
+    assert_eq!((error.step(), error.class()), (Step::Write, Class::Transient));
+    assert_eq!(names, ["F"]);
+}

@@ -1,0 +1,197 @@
+//! What name a file's output gets, given what is there already. Nothing that exists is touched here.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{Advice, FileType, fadvise, fsync};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::dir::Folder;
+use super::positioned::FromStart;
+use super::ready::Candidate;
+use super::status::Status;
+use super::stopped::Stopped;
+use crate::codec::{Digest, HoldsError, holds, stored_length};
+use crate::model::{Error, Fingerprint, Reason, Step};
+use crate::policy::OnConflict;
+
+/// The highest N of `FILE.~N~.gz`.
+const HIGHEST_NUMBER: u32 = 9999;
+
+/// No member is shorter: header, an empty deflate block, trailer.
+const SHORTEST_MEMBER: u64 = 20;
+
+/// Linux's limit for a name; a file system may have a lower one.
+const LONGEST_NAME: usize = 255;
+
+/// How an output gets its name.
+#[derive(Debug)]
+pub(super) enum Naming {
+    /// Nothing has this name.
+    Free(OsString),
+    /// A regular file of other content has this name and is to be replaced.
+    Over(OsString),
+    /// An output of the same content is there: an earlier run came so far.
+    Same(Twin),
+    /// The file is left as it is.
+    Pass(Reason),
+}
+
+/// A `.gz` that holds exactly the original's bytes. Where that was asked for, its content is durable.
+#[derive(Debug)]
+pub(super) struct Twin {
+    pub(super) name: OsString,
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// The question that [`decide`] answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'a> {
+    pub(super) candidate: &'a Candidate,
+    /// The candidate's folder.
+    pub(super) parent: &'a Folder,
+    pub(super) output: &'a Folder,
+    pub(super) on_conflict: OnConflict,
+    pub(super) keep_original: bool,
+    pub(super) durable: bool,
+    /// Of the original, once it is known.
+    pub(super) digest: Option<Digest>,
+}
+
+/// Looks at `FILE.gz`, `FILE.~1~.gz` and so on, until one settles the matter. Reads what is there only where its length says that it may
+/// hold the same bytes. `check` is called between blocks, and stops it by an error.
+pub(super) fn decide(
+    question: &Question<'_>,
+    check: &mut dyn FnMut() -> Result<(), Stopped>,
+) -> Result<Naming, Stopped> {
+    for number in 0..=HIGHEST_NUMBER {
+        check()?;
+        let name = output_name(&question.candidate.name, number);
+        if name.len() > LONGEST_NAME {
+            return Ok(Naming::Pass(Reason::NameTooLong));
+        }
+        let there = match examine(question, &name, check)? {
+            There::Nothing => return Ok(Naming::Free(name)),
+            There::NameTooLong => return Ok(Naming::Pass(Reason::NameTooLong)),
+            There::UpToDate => return Ok(Naming::Pass(Reason::UpToDate)),
+            There::Same(_) if question.keep_original => return Ok(Naming::Pass(Reason::UpToDate)),
+            There::Same(fingerprint) => return Ok(Naming::Same(Twin { name, fingerprint })),
+            other => other,
+        };
+        match question.on_conflict {
+            OnConflict::Number => {}
+            OnConflict::Replace if matches!(there, There::OtherFile) => return Ok(Naming::Over(name)),
+            OnConflict::Replace | OnConflict::Skip => break,
+        }
+    }
+    Ok(Naming::Pass(Reason::NameTaken))
+}
+
+/// `FILE.gz` for number 0, else `FILE.~N~.gz`.
+fn output_name(name: &OsStr, number: u32) -> OsString {
+    let mut output = name.to_owned();
+    if number > 0 {
+        output.push(format!(".~{number}~"));
+    }
+    output.push(".gz");
+    output
+}
+
+/// What has an output's name.
+enum There {
+    Nothing,
+    /// The folder's file system cannot have such a name.
+    NameTooLong,
+    /// A regular file with the original's mtime, and originals are kept.
+    UpToDate,
+    /// A regular file that holds the original's bytes.
+    Same(Fingerprint),
+    /// A regular file that holds others, or may not be read.
+    OtherFile,
+    /// A folder, symbolic link or the like.
+    NoFile,
+}
+
+fn examine(
+    question: &Question<'_>,
+    name: &OsStr,
+    check: &mut dyn FnMut() -> Result<(), Stopped>,
+) -> Result<There, Stopped> {
+    let Question { candidate, output, .. } = question;
+    let status = match output.status(name) {
+        Ok(None) => return Ok(There::Nothing),
+        Ok(Some(status)) => status,
+        Err(error) if error.errno() == Some(Errno::NAMETOOLONG.raw_os_error()) => return Ok(There::NameTooLong),
+        Err(error) => return Err(error.into()),
+    };
+    if status.kind != FileType::RegularFile {
+        return Ok(There::NoFile);
+    }
+    if question.keep_original {
+        if status.fingerprint.modified == candidate.status.fingerprint.modified {
+            return Ok(There::UpToDate);
+        }
+        if question.on_conflict == OnConflict::Replace {
+            // Made anew even where the bytes are the same, so that the times tell the next time.
+            return Ok(There::OtherFile);
+        }
+    }
+    let file = match output.open_file(name) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(There::OtherFile),
+        // It was there a moment ago: somebody is at work here.
+        Err(error) if super::dir::is_gone(&error) => return Err(Stopped::Changed),
+        Err(error) => return Err(error.into()),
+    };
+    same(question, name, &file, check)
+}
+
+/// Whether the file holds the original's bytes.
+fn same(
+    question: &Question<'_>,
+    name: &OsStr,
+    gzip: &File,
+    check: &mut dyn FnMut() -> Result<(), Stopped>,
+) -> Result<There, Stopped> {
+    let failed = |step, cause: std::io::Error| Error::new(step, question.output.path_of(name), cause);
+    let status = Status::of(gzip).map_err(|errno| failed(Step::Look, errno.into()))?;
+    let may_be = status.kind == FileType::RegularFile
+        && trailer_agrees(question, gzip, status.fingerprint.size).map_err(|error| failed(Step::Read, error))?;
+    if !may_be {
+        return Ok(There::OtherFile);
+    }
+    if question.durable {
+        // After a failed fsync of an earlier run this one may succeed and only the cache hold the bytes. So the cache is dropped before
+        // they are compared, and it is the disk that answers.
+        retry_on_intr(|| fsync(gzip)).map_err(|errno| failed(Step::Sync, errno.into()))?;
+        let _ = fadvise(gzip, 0, None, Advice::DontNeed);
+    }
+    let original = FromStart::new(&question.candidate.file);
+    match holds(FromStart::new(gzip), original, |_| check()) {
+        Ok(true) => Ok(There::Same(status.fingerprint)),
+        Ok(false) => Ok(There::OtherFile),
+        Err(HoldsError::Stopped(stopped)) => Err(stopped),
+        Err(HoldsError::Gzip(error)) => Err(failed(Step::Read, error).into()),
+        Err(HoldsError::Source(error)) => {
+            let path = question.parent.path_of(&question.candidate.name);
+            Err(Error::new(Step::Read, path, error).into())
+        }
+    }
+}
+
+/// The cheap question first: the last eight bytes are the content's CRC-32 and length.
+fn trailer_agrees(question: &Question<'_>, gzip: &File, size: u64) -> std::io::Result<bool> {
+    if size < SHORTEST_MEMBER {
+        return Ok(false);
+    }
+    let mut trailer = [0; 8];
+    match gzip.read_exact_at(&mut trailer, size - 8) {
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(false),
+        result => result?,
+    }
+    Ok(match question.digest {
+        Some(digest) => trailer == digest.trailer(),
+        None => trailer[4..] == stored_length(question.candidate.status.fingerprint.size),
+    })
+}

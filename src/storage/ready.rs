@@ -1,0 +1,292 @@
+//! The look: is this name a file to compress, and now? Events are only hints; this is the truth.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{Dir, FileType};
+use rustix::io::Errno;
+
+use super::dir::{Folder, is_gone, kind_of, name_of};
+use super::status::Status;
+use crate::model::{Error, Reason, Step};
+use crate::policy::{HEAD_BYTES, Select, compressed_format, is_superseded};
+
+/// What makes a file of a watched folder ready.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) select: Arc<Select>,
+    /// How long nothing may have touched it.
+    pub(crate) settle: Duration,
+}
+
+/// What a look found.
+#[derive(Debug)]
+pub(crate) enum Look {
+    Ready(Candidate),
+    Pass(Reason),
+    /// It may be ready after this long, if nothing touches it.
+    NotYet(Duration),
+    IsFolder,
+    Gone,
+}
+
+/// A file to compress: open, and with what was known of it when it was found ready.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub(crate) file: File,
+    pub(crate) name: OsString,
+    pub(crate) status: Status,
+}
+
+/// Looks at one name of an open folder. Never follows a symbolic link and never waits on a FIFO or device. Whether name and path are
+/// ours to take is not asked here.
+///
+/// A file is asked whether it is quiet before anything else that a writer may still change: it may yet get its first byte, or lose the
+/// second name through which it was published.
+pub(crate) fn look(parent: &Folder, name: &OsStr, rules: &Rules, now: SystemTime) -> Result<Look, Error> {
+    // Opening alone would do something to a FIFO's writer or to a device, so the name is asked first; the answer counts only after it
+    // has been given again by the descriptor.
+    let Some(status) = parent.status(name)? else {
+        return Ok(Look::Gone);
+    };
+    if let Some(verdict) = judge(&status, rules, now) {
+        return Ok(verdict);
+    }
+    let file = match parent.open_file(name) {
+        Ok(file) => file,
+        Err(error) => return explain(error),
+    };
+    let failed = |errno: Errno| Error::new(Step::Look, parent.path_of(name), errno);
+    let status = Status::of(&file).map_err(failed)?;
+    if let Some(verdict) = judge(&status, rules, now) {
+        return Ok(verdict);
+    }
+    if let Some(format) = format_of(&file).map_err(|error| Error::new(Step::Read, parent.path_of(name), error))? {
+        return Ok(Look::Pass(Reason::CompressedContent(format)));
+    }
+    if rules.select.needs_siblings(name) && !superseded(parent, name)? {
+        return Ok(Look::Pass(Reason::PossiblyLive));
+    }
+    Ok(Look::Ready(Candidate {
+        file,
+        name: name.to_owned(),
+        status,
+    }))
+}
+
+/// Everything that metadata alone can decide; nothing where nothing speaks against the file.
+fn judge(status: &Status, rules: &Rules, now: SystemTime) -> Option<Look> {
+    match status.kind {
+        FileType::RegularFile => {}
+        FileType::Directory => return Some(Look::IsFolder),
+        FileType::Symlink => return Some(Look::Pass(Reason::SymbolicLink)),
+        _ => return Some(Look::Pass(Reason::NotRegular)),
+    }
+    let quiet = status.fingerprint.quiet_for(now);
+    if quiet < rules.settle {
+        return Some(Look::NotYet(rules.settle.saturating_sub(quiet)));
+    }
+    let reason = if status.fingerprint.links > 1 {
+        Reason::HardLinks
+    } else if status.protected {
+        Reason::Protected
+    } else {
+        rules.select.size(status.fingerprint.size).err()?
+    };
+    Some(Look::Pass(reason))
+}
+
+/// What it means that a name which was a regular file's a moment ago could not be opened.
+fn explain(error: Error) -> Result<Look, Error> {
+    let is = |errno: Errno| error.errno() == Some(errno.raw_os_error());
+    if is(Errno::LOOP) {
+        Ok(Look::Pass(Reason::SymbolicLink))
+    } else if is(Errno::XDEV) {
+        Ok(Look::Pass(Reason::OtherMount))
+    } else if is(Errno::NXIO) {
+        Ok(Look::Pass(Reason::NotRegular))
+    } else if is_gone(&error) {
+        Ok(Look::Gone)
+    } else {
+        Err(error)
+    }
+}
+
+fn format_of(file: &File) -> std::io::Result<Option<&'static str>> {
+    let mut head = [0; HEAD_BYTES];
+    let mut filled = 0;
+    while let Some(rest) = head.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, filled as u64) {
+            Ok(0) => break,
+            Ok(length) => filled += length,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(compressed_format(head.get(..filled).unwrap_or_default()))
+}
+
+/// Names are asked about in portions, so that a folder of any size takes little memory: one newer name anywhere is enough.
+fn superseded(parent: &Folder, name: &OsStr) -> Result<bool, Error> {
+    const PORTION: usize = 1024;
+    let failed = |errno: Errno| Error::new(Step::List, parent.path(), errno);
+    let mut entries = Dir::read_from(parent).map_err(failed)?;
+    let mut names: Vec<OsString> = Vec::new();
+    loop {
+        let entry = entries.read().transpose().map_err(failed)?;
+        let end = entry.is_none();
+        // A symbolic link to the live file is no sign that there is a newer one.
+        let regular = entry.filter(|entry| kind_of(&entries, entry) == Some(FileType::RegularFile));
+        names.extend(regular.as_ref().map(name_of));
+        if end || names.len() == PORTION {
+            if is_superseded(name, names.iter().map(OsString::as_os_str)) {
+                return Ok(true);
+            }
+            names.clear();
+        }
+        if end {
+            return Ok(false);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Preset, Watch};
+    use crate::storage::select_everything;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::net::UnixListener;
+    use std::path::Path;
+    use std::process::Command;
+
+    fn rules(settle: u64) -> Rules {
+        Rules {
+            select: select_everything(),
+            settle: Duration::from_secs(settle),
+        }
+    }
+
+    fn look_at(folder: &Path, name: &str) -> Result<Look, Error> {
+        let folder = Folder::open(folder).unwrap();
+        look(&folder, OsStr::new(name), &rules(0), SystemTime::now())
+    }
+
+    fn passed(folder: &Path, name: &str) -> Reason {
+        match look_at(folder, name) {
+            Ok(Look::Pass(reason)) => reason,
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_plain_file_is_ready_with_its_metadata() {
+        let base = tempfile::tempdir().unwrap();
+        fs::write(base.path().join("a"), "text").unwrap();
+        fs::set_permissions(base.path().join("a"), Permissions::from_mode(0o640)).unwrap();
+        let Ok(Look::Ready(candidate)) = look_at(base.path(), "a") else {
+            panic!("not ready");
+        };
+        assert_eq!(candidate.status.permissions, 0o640);
+        assert_eq!(candidate.status.fingerprint.size, 4);
+    }
+
+    #[test]
+    fn what_is_not_a_regular_file_is_passed_over_without_waiting() {
+        let base = tempfile::tempdir().unwrap();
+        let path = |name: &str| base.path().join(name);
+        symlink("/etc/passwd", path("link")).unwrap();
+        symlink("nowhere", path("dangling")).unwrap();
+        assert!(Command::new("mkfifo").arg(path("fifo")).status().unwrap().success());
+        let _socket = UnixListener::bind(path("socket")).unwrap();
+        fs::create_dir(path("folder")).unwrap();
+        assert_eq!(passed(base.path(), "link"), Reason::SymbolicLink);
+        assert_eq!(passed(base.path(), "dangling"), Reason::SymbolicLink);
+        assert_eq!(passed(base.path(), "fifo"), Reason::NotRegular);
+        assert_eq!(passed(base.path(), "socket"), Reason::NotRegular);
+        assert!(matches!(look_at(base.path(), "folder"), Ok(Look::IsFolder)));
+        assert!(matches!(look_at(base.path(), "missing"), Ok(Look::Gone)));
+    }
+
+    #[test]
+    fn hard_linked_empty_and_compressed_files_are_passed_over() {
+        let base = tempfile::tempdir().unwrap();
+        let path = |name: &str| base.path().join(name);
+        fs::write(path("a"), "text").unwrap();
+        fs::hard_link(path("a"), path("b")).unwrap();
+        fs::write(path("empty"), "").unwrap();
+        fs::write(path("squeezed"), b"\x1f\x8b\x08 and so on and so on").unwrap();
+        assert_eq!(passed(base.path(), "a"), Reason::HardLinks);
+        assert_eq!(passed(base.path(), "empty"), Reason::Empty);
+        assert!(matches!(passed(base.path(), "squeezed"), Reason::CompressedContent(_)));
+    }
+
+    #[test]
+    fn a_file_must_be_quiet_before_anything_else_is_held_against_it() {
+        let base = tempfile::tempdir().unwrap();
+        fs::write(base.path().join("a"), "").unwrap();
+        let folder = Folder::open(base.path()).unwrap();
+        let look_in = |seconds| {
+            let now = SystemTime::now() + Duration::from_secs(seconds);
+            look(&folder, OsStr::new("a"), &rules(100), now).unwrap()
+        };
+        match look_in(40) {
+            Look::NotYet(wait) => assert!(wait <= Duration::from_secs(61), "{wait:?}"),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(look_in(101), Look::Pass(Reason::Empty)));
+    }
+
+    #[test]
+    fn a_dated_name_is_ready_only_beside_a_newer_regular_file() {
+        let base = tempfile::tempdir().unwrap();
+        let path = |name: &str| base.path().join(name);
+        let watch = Watch::new(base.path(), Preset::RotatedLogs);
+        let rules = Rules {
+            select: Arc::new(Select::new(&watch).unwrap()),
+            settle: Duration::ZERO,
+        };
+        let folder = Folder::open(base.path()).unwrap();
+        let look_at_older = || look(&folder, OsStr::new("app.log-20260101"), &rules, SystemTime::now()).unwrap();
+        fs::write(path("app.log-20260101"), "text").unwrap();
+        symlink("app.log-20260101", path("app.log")).unwrap();
+        assert!(matches!(look_at_older(), Look::Pass(Reason::PossiblyLive)));
+        // More names than are asked about at once.
+        for number in 0..1500 {
+            fs::write(path(&format!("other{number}")), "").unwrap();
+        }
+        fs::write(path("app.log-20260102"), "text").unwrap();
+        assert!(matches!(look_at_older(), Look::Ready(_)));
+    }
+
+    #[test]
+    fn append_only_and_immutable_files_are_passed_over() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("a");
+        for flag in ["a", "i"] {
+            fs::write(&path, "text").unwrap();
+            let chattr = |sign: &str| Command::new("chattr").arg(format!("{sign}{flag}")).arg(&path).status();
+            if !chattr("+").is_ok_and(|status| status.success()) {
+                return eprintln!("skipped: chattr +{flag} is not to be had here");
+            }
+            let found = look_at(base.path(), "a");
+            assert!(chattr("-").unwrap().success());
+            assert!(matches!(found, Ok(Look::Pass(Reason::Protected))), "{flag}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_may_not_be_read_is_an_error() {
+        if rustix::process::geteuid().is_root() {
+            return eprintln!("skipped: root may read everything");
+        }
+        let base = tempfile::tempdir().unwrap();
+        fs::write(base.path().join("a"), "text").unwrap();
+        fs::set_permissions(base.path().join("a"), Permissions::from_mode(0o000)).unwrap();
+        assert_eq!(look_at(base.path(), "a").unwrap_err().step(), Step::Open);
+    }
+}
