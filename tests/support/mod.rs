@@ -1,0 +1,19 @@
+//! What behaviour tests stand on. A test makes a [`Sandbox`], fills it from [`Data`], starts the program with [`Dwindle`], waits
+//! for what must come true, and compares each `.gz` with the [`Original`] it remembers.
+
+pub(crate) mod data;
+pub(crate) mod files;
+pub(crate) mod gz;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod sandbox;
+pub(crate) mod skip;
+pub(crate) mod source;
+pub(crate) mod wait;
+
+pub(crate) use data::Data;
+pub(crate) use files::{Original, names_below};
+pub(crate) use gz::assert_gz_of;
+pub(crate) use run::Dwindle;
+pub(crate) use sandbox::Sandbox;
+pub(crate) use skip::needs;

@@ -1,0 +1,55 @@
+//! A private folder for each test, removed with it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+/// A temporary folder. The program under test runs in it and keeps its runtime files in it.
+pub(crate) struct Sandbox {
+    root: TempDir,
+}
+
+impl Sandbox {
+    pub(crate) fn new() -> Self {
+        let root = tempfile::Builder::new().prefix("dwindle-test-").tempdir();
+        Sandbox {
+            root: root.expect("a temporary folder"),
+        }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The path of `name`, whether or not it is there.
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// Makes a folder, with those on the way to it.
+    pub(crate) fn folder(&self, name: impl AsRef<Path>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(&path).expect("a new folder");
+        path
+    }
+
+    /// Writes a file, in a folder that is made when needed.
+    pub(crate) fn file(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("below the root")).expect("a new folder");
+        fs::write(&path, content).expect("a new file");
+        path
+    }
+}
+
+#[test]
+fn is_removed_with_all_that_is_in_it() {
+    let sandbox = Sandbox::new();
+    sandbox.folder("empty");
+    let file = sandbox.file("a/b/c", "content");
+    assert_eq!(fs::read(&file).unwrap(), b"content");
+    let root = sandbox.root().to_path_buf();
+    drop(sandbox);
+    assert!(!root.exists());
+}
