@@ -7,14 +7,12 @@ use std::time::Duration;
 ///
 /// ```
 /// # use std::time::Duration;
-/// let report = dwindle::Report {
-///     compressed: 412,
-///     bytes_in: 1_299_227_607,
-///     bytes_out: 124_151_398,
-///     skipped: 3,
-///     elapsed: Duration::from_millis(36_200),
-///     ..Default::default()
-/// };
+/// let mut report = dwindle::Report::default();
+/// report.compressed = 412;
+/// report.bytes_in = 1_299_227_607;
+/// report.bytes_out = 124_151_398;
+/// report.skipped = 3;
+/// report.elapsed = Duration::from_millis(36_200);
 /// assert_eq!(
 ///     report.to_string(),
 ///     "Compressed 412 files: 1.21 GiB -> 118.40 MiB (90.4% smaller) in 36.2 s; 3 skipped, 0 failed, 0 left"

@@ -10,6 +10,7 @@ mod metadata;
 mod positioned;
 mod publish;
 mod ready;
+mod remote;
 mod scan;
 mod status;
 mod stopped;

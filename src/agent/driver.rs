@@ -1,0 +1,412 @@
+//! The task that executes what the agenda decides. It alone owns the agenda; everything reaches it through channels.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use async_channel::{Receiver, Sender};
+
+use crate::model::{Error, Observer, Report, Step};
+use crate::policy::{Action, Agenda, Cause, FileId, Limits, Tally, Timing, WatchId};
+use crate::runtime::{BoxFuture, Runtime, race, unblock};
+
+use super::events::Event;
+use super::job::{Attempt, Batch, Cancel, Job, Walk};
+use super::pool::{Pool, Task};
+
+/// Folders without kernel events are scanned this often by their own setting; the others now and then, in case an event never came.
+const SWEEP: Duration = Duration::from_secs(15 * 60);
+
+/// What the agent's handle asks.
+pub(super) enum Command {
+    Add(WatchId, Site),
+    Remove(WatchId, Sender<()>),
+    Snapshot(Sender<Snapshot>),
+    Once { patience: Duration },
+    Drain { limit: Option<Duration> },
+    Abort,
+}
+
+/// A watched folder as the driver keeps it.
+pub(super) struct Site {
+    pub(super) path: PathBuf,
+    pub(super) settle: Duration,
+    pub(super) poll_interval: Duration,
+    /// Whether the kernel's events are to be had, as far as is known.
+    pub(super) native: bool,
+    /// Why not, where they had been asked for.
+    pub(super) why_polling: Option<String>,
+    pub(super) job: Arc<dyn Job>,
+    /// Set by the watcher's side when events were lost.
+    pub(super) lost: Arc<AtomicBool>,
+}
+
+/// The state of an agent at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The counts so far; `left` is 0 until the end.
+    pub report: Report,
+    /// Files known and not done.
+    pub pending: usize,
+    /// The watched folders.
+    pub watches: Vec<PathBuf>,
+}
+
+pub(super) struct Channels {
+    pub(super) inbox: Receiver<Event>,
+    pub(super) commands: Receiver<Command>,
+    /// Takes the one report.
+    pub(super) report: Sender<Report>,
+}
+
+pub(super) struct Driver {
+    runtime: Arc<dyn Runtime>,
+    observer: Arc<dyn Observer>,
+    agenda: Agenda,
+    sites: BTreeMap<WatchId, Running>,
+    channels: Channels,
+    pool: Pool<FileId, Attempt>,
+    scans: (Sender<Scanned>, Receiver<Scanned>),
+    cancel: Cancel,
+    started: Instant,
+    deadline: Option<Instant>,
+}
+
+struct Running {
+    site: Site,
+    /// The scan under way, between two of its batches.
+    walk: Option<Box<dyn Walk>>,
+    /// It could not be reached when last tried.
+    lost: bool,
+}
+
+/// A batch, and the scan to be continued; without a result where the work panicked.
+struct Scanned {
+    watch: WatchId,
+    result: Option<Result<(Box<dyn Walk>, Batch), Error>>,
+}
+
+/// Whatever the driver waits for.
+enum Input {
+    Event(Event),
+    Command(Option<Command>),
+    Attempted(FileId, Option<Attempt>),
+    Scanned(Scanned),
+    Time,
+}
+
+impl Driver {
+    pub(super) fn new(
+        runtime: Arc<dyn Runtime>,
+        observer: Arc<dyn Observer>,
+        workers: usize,
+        files: usize,
+        channels: Channels,
+    ) -> Self {
+        let begun = Pool::<FileId, Attempt>::capacity(workers);
+        Driver {
+            agenda: Agenda::new(Limits { files, begun }),
+            pool: Pool::start(&runtime, workers),
+            sites: BTreeMap::new(),
+            channels,
+            // A watch has one scan at a time; those for which there is no room wait in their tasks.
+            scans: async_channel::bounded(16),
+            cancel: Cancel::default(),
+            started: runtime.now(),
+            deadline: None,
+            runtime,
+            observer,
+        }
+    }
+
+    /// Runs until told to end and everything has ended, then sends the report.
+    pub(super) async fn run(mut self) {
+        loop {
+            let input = self.next_input().await;
+            self.handle(input);
+            self.handle_waiting_events();
+            if self.act() {
+                break;
+            }
+        }
+        let report = self.report();
+        drop(self.pool.tasks);
+        self.pool.workers.wait().await;
+        self.observer.finished(&report);
+        // Where nobody waits for it, the observer has it.
+        let _ = self.channels.report.try_send(report);
+    }
+
+    async fn next_input(&mut self) -> Input {
+        let Channels { inbox, commands, .. } = &self.channels;
+        let mut inputs: Vec<BoxFuture<'_, Input>> = vec![
+            Box::pin(async { Input::Command(commands.recv().await.ok()) }),
+            Box::pin(receive(&self.pool.results, |(file, attempt)| {
+                Input::Attempted(file, attempt)
+            })),
+            Box::pin(receive(&self.scans.1, Input::Scanned)),
+            Box::pin(receive(inbox, Input::Event)),
+        ];
+        if let Some(at) = self.agenda.poll_timeout().into_iter().chain(self.deadline).min() {
+            let sleep = self.runtime.sleep_until(at);
+            inputs.push(Box::pin(async {
+                sleep.await;
+                Input::Time
+            }));
+        }
+        race(inputs).await
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = self.runtime.now();
+        match input {
+            Input::Event(event) => self.handle_event(event, now),
+            Input::Command(Some(command)) => self.handle_command(command, now),
+            // Nobody holds the agent any more.
+            Input::Command(None) => self.abort(),
+            Input::Attempted(file, attempt) => self.handle_attempt(&file, attempt, now),
+            Input::Scanned(scanned) => self.handle_scanned(scanned, now),
+            Input::Time => {}
+        }
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.abort();
+        }
+    }
+
+    /// Takes what else is in the inbox, as much as it holds, and looks at the flags of what did not fit into it: in this order, so
+    /// that a flag set while the inbox was full is seen.
+    fn handle_waiting_events(&mut self) {
+        let now = self.runtime.now();
+        for _ in 0..self.channels.inbox.len() {
+            let Ok(event) = self.channels.inbox.try_recv() else { break };
+            self.handle_event(event, now);
+        }
+        for (watch, running) in &self.sites {
+            if running.site.lost.swap(false, Ordering::AcqRel) {
+                self.agenda.handle_lost_events(*watch, Cause::EventsLost, now);
+            }
+        }
+    }
+
+    fn handle_event(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::File(file) => self.agenda.handle_event(&file, now),
+            Event::Folder(watch, folder) => self.agenda.handle_folder(watch, &folder, now),
+            Event::Wake => {}
+        }
+    }
+
+    fn handle_command(&mut self, command: Command, now: Instant) {
+        match command {
+            Command::Add(watch, site) => self.add(watch, site, now),
+            Command::Remove(watch, done) => {
+                self.sites.remove(&watch);
+                self.agenda.remove_watch(watch);
+                let _ = done.try_send(());
+            }
+            Command::Snapshot(answer) => {
+                let _ = answer.try_send(self.snapshot());
+            }
+            Command::Once { patience } => self.agenda.handle_once(patience),
+            Command::Drain { limit } => {
+                self.observer.draining(self.agenda.pending());
+                self.deadline = limit.and_then(|limit| now.checked_add(limit));
+                self.agenda.handle_drain(self.deadline);
+            }
+            Command::Abort => self.abort(),
+        }
+    }
+
+    fn add(&mut self, watch: WatchId, site: Site, now: Instant) {
+        let timing = Timing {
+            settle: site.settle,
+            rescan_every: if site.native { SWEEP } else { site.poll_interval },
+        };
+        self.observer
+            .watching(&site.path, site.native, site.why_polling.as_deref());
+        self.agenda.add_watch(watch, timing, now);
+        let running = Running {
+            site,
+            walk: None,
+            lost: false,
+        };
+        self.sites.insert(watch, running);
+    }
+
+    fn abort(&mut self) {
+        self.deadline = None;
+        self.cancel.cancel();
+        self.agenda.handle_abort();
+    }
+
+    fn handle_attempt(&mut self, file: &FileId, attempt: Option<Attempt>, now: Instant) {
+        let folder = self.sites.get(&file.watch).map(|running| running.site.path.as_path());
+        let attempt = attempt.unwrap_or_else(|| {
+            let path = folder.unwrap_or(Path::new("")).join(&file.path);
+            let cause = "the job ended without an answer (a fault in dwindle)";
+            Attempt::Failed(Error::permanent(Step::Write, path, cause))
+        });
+        let verdict = self.agenda.handle_outcome(file, attempt.outcome(), now);
+        let Some(folder) = folder.filter(|_| verdict.news) else {
+            return;
+        };
+        match attempt {
+            Attempt::Compressed {
+                output,
+                bytes_in,
+                bytes_out,
+                took,
+            } => self
+                .observer
+                .compressed(folder, &file.path, &output, bytes_in, bytes_out, took),
+            Attempt::Skipped(reason) => self.observer.skipped(folder, &file.path, &reason),
+            Attempt::Failed(error) => self.observer.failed(folder, &file.path, &error, verdict.retry_in),
+            Attempt::NotYet(_) | Attempt::Gone | Attempt::Folder | Attempt::Cancelled => {}
+        }
+    }
+
+    fn handle_scanned(&mut self, scanned: Scanned, now: Instant) {
+        let watch = scanned.watch;
+        let Some(running) = self.sites.get_mut(&watch) else {
+            return;
+        };
+        let result = scanned.result.unwrap_or_else(|| {
+            let cause = "the scan ended without an answer (a fault in dwindle)";
+            Err(Error::permanent(Step::List, &running.site.path, cause))
+        });
+        let folder = running.site.path.as_path();
+        match result {
+            Ok((walk, batch)) => {
+                if std::mem::take(&mut running.lost) {
+                    self.observer.folder_found(folder);
+                }
+                if let Some(why) = batch.polling {
+                    self.observer.watching(folder, false, Some(&why));
+                    running.site.native = false;
+                    self.agenda.rescan_every(watch, running.site.poll_interval, now);
+                }
+                running.walk = (!batch.end).then_some(walk);
+                self.agenda.handle_scanned(watch, batch.files, batch.end, now);
+            }
+            Err(error) => {
+                running.walk = None;
+                running.lost = true;
+                let retry_in = self.agenda.handle_scan_failed(watch, now);
+                self.observer.folder_lost(folder, &error, retry_in);
+            }
+        }
+    }
+
+    /// Does what the agenda says; true at the end.
+    fn act(&mut self) -> bool {
+        while let Some(action) = self.agenda.poll_action(self.runtime.now()) {
+            match action {
+                Action::Begin(file) => self.begin(file),
+                Action::Scan {
+                    watch,
+                    folder,
+                    cause,
+                    most,
+                } => {
+                    self.tell_rescan(watch, cause);
+                    self.scan(watch, most, Some(folder));
+                }
+                Action::ScanOn { watch, most } => self.scan(watch, most, None),
+                Action::Finish => return true,
+            }
+        }
+        false
+    }
+
+    fn begin(&mut self, file: FileId) {
+        let Some(running) = self.sites.get(&file.watch) else {
+            return;
+        };
+        let job = Arc::clone(&running.site.job);
+        let cancel = self.cancel.clone();
+        let path = Arc::clone(&file.path);
+        let work = Box::new(move || match cancel.is_cancelled() {
+            true => Attempt::Cancelled,
+            false => job.attempt(&path, &cancel),
+        });
+        // The agenda begins no more than the channel has room for.
+        let _ = self.pool.tasks.try_send(Task { key: file, work });
+    }
+
+    fn tell_rescan(&self, watch: WatchId, cause: Cause) {
+        if let Some(running) = self.sites.get(&watch)
+            && matches!(cause, Cause::EventsLost | Cause::NoRoom)
+        {
+            self.observer.rescanning(&running.site.path, cause.as_str());
+        }
+    }
+
+    /// Fetches a batch in a task of its own: of a new scan, or, without a folder, of the one under way.
+    fn scan(&mut self, watch: WatchId, most: usize, folder: Option<PathBuf>) {
+        let Some(running) = self.sites.get_mut(&watch) else {
+            return;
+        };
+        let walk = running.walk.take();
+        let job = Arc::clone(&running.site.job);
+        let runtime = Arc::clone(&self.runtime);
+        let answer = self.scans.0.clone();
+        self.runtime.spawn(Box::pin(async move {
+            let result = unblock(&*runtime, move || next_batch(&*job, walk, folder.as_deref(), most)).await;
+            let _ = answer.send(Scanned { watch, result }).await;
+        }));
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            report: self.report(),
+            pending: self.agenda.pending(),
+            watches: self.sites.values().map(|running| running.site.path.clone()).collect(),
+        }
+    }
+
+    fn report(&self) -> Report {
+        let Tally {
+            compressed,
+            bytes_in,
+            bytes_out,
+            skipped,
+            failed,
+            left,
+        } = self.agenda.tally();
+        Report {
+            compressed,
+            bytes_in,
+            bytes_out,
+            skipped,
+            failed,
+            left,
+            elapsed: self.runtime.now().saturating_duration_since(self.started),
+        }
+    }
+}
+
+/// The next message as an input. A channel that has been closed brings nothing more, and is no reason to wake.
+async fn receive<T>(channel: &Receiver<T>, input: impl FnOnce(T) -> Input) -> Input {
+    match channel.recv().await {
+        Ok(message) => input(message),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+fn next_batch(
+    job: &dyn Job,
+    walk: Option<Box<dyn Walk>>,
+    folder: Option<&Path>,
+    most: usize,
+) -> Result<(Box<dyn Walk>, Batch), Error> {
+    let mut walk = match (folder, walk) {
+        (Some(folder), _) => job.scan(folder)?,
+        (None, Some(walk)) => walk,
+        (None, None) => job.scan(Path::new(""))?,
+    };
+    let batch = walk.next(most)?;
+    Ok((walk, batch))
+}

@@ -1,0 +1,44 @@
+//! File systems whose changes the kernel does not see, since they happen elsewhere.
+
+use std::os::fd::AsFd;
+
+/// Magic numbers of statfs(2) and what they stand for. inotify accepts watches on these and may never report.
+const REMOTE: &[(u32, &str)] = &[
+    (0x6969, "NFS"),
+    (0x517b, "SMB"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB"),
+    (0x6573_5546, "FUSE"),
+    (0x0102_1997, "9p"),
+    (0x00c3_6400, "Ceph"),
+    (0x5346_414f, "AFS"),
+    (0x6b41_4653, "AFS"),
+    (0x7375_7245, "Coda"),
+    (0x0bd0_0bd0, "Lustre"),
+    (0x4750_4653, "GPFS"),
+    (0x7461_636f, "OCFS2"),
+    (0x0116_1970, "GFS2"),
+    (0x786f_4256, "VirtualBox shared folder"),
+];
+
+/// The name of the file system, where it is one whose changes may happen on another machine or in another process unseen by this
+/// kernel. Where statfs(2) fails it counts as local.
+pub(crate) fn remote_file_system(folder: impl AsFd) -> Option<&'static str> {
+    let kind = rustix::fs::fstatfs(folder).ok()?.f_type;
+    // The field is signed and wider on some machines; the numbers have 32 bits.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let kind = kind as u32;
+    REMOTE.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_folder_is_local() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let handle = std::fs::File::open(folder.path()).expect("it can be opened");
+        assert_eq!(remote_file_system(&handle), None);
+    }
+}
