@@ -1,1 +1,6 @@
-//! daemon
+//! Floor 4: one thing of the outside world a file; none of them knows another.
+
+#[cfg(feature = "cli")]
+pub(crate) mod logging;
+#[cfg(feature = "cli")]
+pub(crate) mod signals;

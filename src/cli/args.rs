@@ -1,0 +1,496 @@
+//! The command line: what can be said, and what was said. What follows from it is decided elsewhere.
+
+use std::env;
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use clap::builder::{Resettable, Styles};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
+
+use super::version;
+use crate::daemon::logging::{Color, Format};
+use crate::model::Level;
+
+/// Watches folders and turns every finished file into FILE.gz: once, and without losing a byte.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dwindle",
+    version = version::full(),
+    about = "Watches folders and turns every finished file into FILE.gz",
+    long_about = None,
+    after_help = closing(),
+    arg_required_else_help = true,
+    styles = Styles::plain(),
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    /// What every command understands.
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Action,
+}
+
+/// What every command understands. `None` leaves it to the configuration.
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct Common {
+    /// Configuration file(s) instead of those in /etc/dwindle
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "DWINDLE_CONFIG",
+        hide_env = true
+    )]
+    pub(crate) config: Vec<PathBuf>,
+
+    /// Compress N files at a time [default: as many as there are CPUs]
+    #[arg(
+        short = 'j',
+        long,
+        global = true,
+        value_name = "N",
+        env = "DWINDLE_WORKERS",
+        hide_env = true
+    )]
+    pub(crate) workers: Option<NonZeroUsize>,
+
+    /// Compression level, 1 (fastest) to 9 (smallest) [default: 6]
+    #[arg(long, global = true, value_name = "N", value_parser = parse_level, env = "DWINDLE_LEVEL", hide_env = true)]
+    pub(crate) level: Option<Level>,
+
+    /// Log more: -v what is passed over, -vv everything
+    #[arg(short, long, global = true, action = ArgAction::Count, env = "DWINDLE_VERBOSE", hide_env = true)]
+    pub(crate) verbose: u8,
+
+    /// Log less: -q warnings and errors, -qq errors, -qqq nothing
+    #[arg(short, long, global = true, action = ArgAction::Count, env = "DWINDLE_QUIET", hide_env = true)]
+    pub(crate) quiet: u8,
+
+    /// What log lines look like
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "auto|text|json",
+        hide_possible_values = true,
+        env = "DWINDLE_LOG_FORMAT",
+        hide_env = true
+    )]
+    pub(crate) log_format: Option<Format>,
+
+    #[arg(
+        long,
+        help = "Use colours; auto: on a terminal, unless NO_COLOR is set",
+        global = true,
+        value_enum,
+        value_name = "auto|always|never",
+        hide_possible_values = true,
+        default_value = "auto",
+        hide_default_value = true,
+        env = "DWINDLE_COLOR",
+        hide_env = true
+    )]
+    pub(crate) color: Color,
+}
+
+impl Common {
+    /// How many steps more (or, negative, less) to log than the configuration says.
+    pub(crate) fn verbosity(&self) -> i16 {
+        i16::from(self.verbose) - i16::from(self.quiet)
+    }
+}
+
+/// A command.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum Action {
+    /// Watch folders until stopped, and compress what is finished
+    Run(Run),
+    /// Compress the files named, like gzip
+    Compress(Compress),
+    /// Validate the configuration and print every problem in it
+    Check,
+    /// Print the script that completes command lines in a shell
+    Completions {
+        /// One of bash, elvish, fish, powershell and zsh
+        #[arg(hide_possible_values = true)]
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// `dwindle run`.
+#[allow(clippy::struct_field_names)] // `dry_run` is the flag's name
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+pub(crate) struct Run {
+    /// Folders to watch, every finished file in them; without any, the configuration says
+    #[arg(value_name = "DIR")]
+    pub(crate) dirs: Vec<PathBuf>,
+
+    /// One pass over what is there now; waits for what is still being written
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    /// One pass that touches nothing: says, a line per file, what would be done and why
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `dwindle compress`.
+#[allow(clippy::struct_excessive_bools)] // as many as there are flags, and none depends on another
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+pub(crate) struct Compress {
+    /// Files to compress, or with -r folders; a single - is standard input to standard output
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Go through folders, and all folders in them
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
+
+    /// Keep the originals
+    #[arg(short, long)]
+    pub(crate) keep: bool,
+
+    /// Put the .gz files into DIR instead of beside the originals
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output_dir: Option<PathBuf>,
+
+    /// Replace a .gz that is there already
+    #[arg(short, long)]
+    pub(crate) force: bool,
+
+    /// Report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    digit: LevelDigit,
+}
+
+impl Compress {
+    /// Whether to compress standard input to standard output. There are no other paths then.
+    pub(crate) fn is_filter(&self) -> bool {
+        self.paths.iter().any(|path| path == Path::new("-"))
+    }
+}
+
+impl Cli {
+    /// Reads a command line, the program's name first, and the `DWINDLE_*` variables.
+    ///
+    /// # Errors
+    ///
+    /// A wrong command line, or what to print for `--help` and `--version`: the error knows its text, where it goes and its exit code.
+    pub(crate) fn parse_from(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = command().mut_args(forget_empty_variable);
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        if matches.value_source("config") == Some(ValueSource::EnvVariable) {
+            cli.common.config = cli.common.config.iter().flat_map(env::split_paths).collect();
+        }
+        let config_named = matches.value_source("config") == Some(ValueSource::CommandLine);
+        if let Some((name, sentence)) = cli.contradiction(config_named) {
+            let command = command.find_subcommand_mut(name).expect("the command that was given");
+            return Err(command.error(ErrorKind::ArgumentConflict, sentence));
+        }
+        if let Action::Compress(compress) = &mut cli.command
+            && let Some(level) = compress.digit.0.take()
+        {
+            cli.common.level = Some(level);
+        }
+        Ok(cli)
+    }
+
+    /// What cannot be meant together, and the command it was said to.
+    fn contradiction(&self, config_named: bool) -> Option<(&'static str, &'static str)> {
+        match &self.command {
+            Action::Run(run) if config_named && !run.dirs.is_empty() => Some((
+                "run",
+                "DIR and --config exclude each other: folders are watched either as named here or as the configuration says",
+            )),
+            Action::Compress(compress) if compress.is_filter() && compress.paths.len() > 1 => Some((
+                "compress",
+                "- is standard input to standard output, and stands alone; a file of that name is ./-",
+            )),
+            Action::Compress(compress) if compress.is_filter() && compress.output_dir.is_some() => Some((
+                "compress",
+                "- writes to standard output, so there is nothing to put into --output-dir",
+            )),
+            Action::Compress(compress) if compress.is_filter() && compress.json => Some((
+                "compress",
+                "- writes compressed data to standard output, where no --json report can follow",
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// The command line's description, for help, manual page and completions.
+pub(crate) fn command() -> Command {
+    Cli::command()
+}
+
+/// Command lines to begin with.
+pub(crate) const EXAMPLES: &[(&str, &str)] = &[
+    ("dwindle run inbox", "Watch the folder inbox until Ctrl-C"),
+    ("dwindle run --once", "One pass over the configured folders, for cron"),
+    (
+        "dwindle compress -rk9 logs",
+        "All below logs, as small as it gets; keep originals",
+    ),
+];
+
+/// What the help ends with.
+fn closing() -> String {
+    let lines = EXAMPLES.iter().map(|(line, does)| format!("  {line:28}{does}\n"));
+    format!(
+        "Examples:\n{}\nEach common option is also a variable: --log-format is DWINDLE_LOG_FORMAT, and so on.",
+        lines.collect::<String>()
+    )
+}
+
+/// A level as gzip takes it, `-1` to `-9`. The last of several counts, and so it does between these and `--level`.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct LevelDigit(Option<Level>);
+
+impl LevelDigit {
+    const IDS: [&'static str; 9] = ["-1", "-2", "-3", "-4", "-5", "-6", "-7", "-8", "-9"];
+
+    fn argument(id: &'static str) -> Arg {
+        let short = id.chars().last().unwrap_or_default();
+        let argument = Arg::new(id)
+            .short(short)
+            .action(ArgAction::SetTrue)
+            .overrides_with_all(Self::IDS)
+            .overrides_with("level");
+        match id {
+            "-1" => argument.long("fast").help("Compress fastest; -2 to -8 lie between"),
+            "-9" => argument.long("best").help("Compress smallest"),
+            _ => argument.hide(true),
+        }
+    }
+}
+
+impl Args for LevelDigit {
+    fn augment_args(command: Command) -> Command {
+        command.args(Self::IDS.map(Self::argument))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for LevelDigit {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut given = (1..).zip(Self::IDS).filter(|(_, id)| matches.get_flag(id));
+        Ok(LevelDigit(given.next().and_then(|(number, _)| Level::new(number))))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn parse_level(text: &str) -> Result<Level, String> {
+    let level = text.parse().ok().and_then(Level::new);
+    level.ok_or_else(|| "a level is a number from 1 (fastest) to 9 (smallest)".to_owned())
+}
+
+/// `DWINDLE_LEVEL=` in a file of variables means that it is not set.
+fn forget_empty_variable(argument: Arg) -> Arg {
+    let empty = argument
+        .get_env()
+        .and_then(env::var_os)
+        .is_some_and(|value| value.is_empty());
+    if empty {
+        argument.env(Resettable::Reset)
+    } else {
+        argument
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::parse_from(line.split(' ').map(OsString::from))
+    }
+
+    fn level(number: u8) -> Option<Level> {
+        Level::new(number)
+    }
+
+    fn paths(names: &[&str]) -> Vec<PathBuf> {
+        names.iter().map(PathBuf::from).collect()
+    }
+
+    fn compress(names: &[&str]) -> Compress {
+        Compress {
+            paths: paths(names),
+            ..Compress::default()
+        }
+    }
+
+    #[test]
+    fn description_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn commands_say_what_they_say() {
+        let table = [
+            ("dwindle run", Action::Run(Run::default())),
+            (
+                "dwindle run a b --once --json",
+                Action::Run(Run {
+                    dirs: paths(&["a", "b"]),
+                    once: true,
+                    json: true,
+                    ..Run::default()
+                }),
+            ),
+            (
+                "dwindle run --dry-run -c f",
+                Action::Run(Run {
+                    dry_run: true,
+                    ..Run::default()
+                }),
+            ),
+            ("dwindle compress -", Action::Compress(compress(&["-"]))),
+            ("dwindle compress -9 -", Action::Compress(compress(&["-"]))),
+            ("dwindle compress a -- -b", Action::Compress(compress(&["a", "-b"]))),
+            (
+                "dwindle compress -rk9 a",
+                Action::Compress(Compress {
+                    recursive: true,
+                    keep: true,
+                    ..compress(&["a"])
+                }),
+            ),
+            (
+                "dwindle compress a -f -o out --json b",
+                Action::Compress(Compress {
+                    force: true,
+                    output_dir: Some(PathBuf::from("out")),
+                    json: true,
+                    ..compress(&["a", "b"])
+                }),
+            ),
+            ("dwindle check", Action::Check),
+            ("dwindle completions zsh", Action::Completions { shell: Shell::Zsh }),
+            ("dwindle man", Action::Man),
+        ];
+        for (line, action) in table {
+            assert_eq!(parse(line).unwrap().command, action, "{line}");
+        }
+    }
+
+    #[test]
+    fn last_level_counts_however_it_is_given() {
+        let table = [
+            ("dwindle compress a", None),
+            ("dwindle compress -1 a", level(1)),
+            ("dwindle compress --fast a", level(1)),
+            ("dwindle compress --best a", level(9)),
+            ("dwindle compress -9k a", level(9)),
+            ("dwindle compress -k9 a", level(9)),
+            ("dwindle compress -rk9 a", level(9)),
+            ("dwindle compress -93 a", level(3)),
+            ("dwindle compress -9 -9 a", level(9)),
+            ("dwindle compress -9 --level 3 a", level(3)),
+            ("dwindle compress --level 3 -9 a", level(9)),
+            ("dwindle compress --level 3 -9 --level 4 -5 a", level(5)),
+            ("dwindle --level 3 compress -9 a", level(9)),
+            ("dwindle --level 3 compress -9 --level 4 a", level(4)),
+            ("dwindle --level 3 compress a", level(3)),
+            ("dwindle run --level 7", level(7)),
+        ];
+        for (line, level) in table {
+            assert_eq!(parse(line).unwrap().common.level, level, "{line}");
+        }
+    }
+
+    #[test]
+    fn common_options_stand_before_and_after_the_command() {
+        let expected = Common {
+            config: paths(&["a", "b"]),
+            workers: NonZeroUsize::new(3),
+            level: level(2),
+            verbose: 2,
+            quiet: 1,
+            log_format: Some(Format::Json),
+            color: Color::Never,
+        };
+        let options = "-c a --config b -vvq -j3 --level 2 --log-format json --color never";
+        for line in [format!("dwindle {options} check"), format!("dwindle check {options}")] {
+            let common = parse(&line).unwrap().common;
+            assert_eq!(common, expected, "{line}");
+            assert_eq!(common.verbosity(), 1);
+        }
+        assert_eq!(parse("dwindle check").unwrap().common, Common::default());
+    }
+
+    #[test]
+    fn wrong_lines_are_usage_errors_that_say_what_is_wrong() {
+        let table = [
+            ("dwindle frobnicate", "frobnicate"),
+            ("dwindle compress", "<PATH>"),
+            ("dwindle compress --level 0 a", "from 1 (fastest) to 9 (smallest)"),
+            ("dwindle compress --level 10 a", "from 1 (fastest) to 9 (smallest)"),
+            ("dwindle compress -0 a", "-0"),
+            ("dwindle compress -j0 a", "--workers"),
+            ("dwindle run -k", "-k"),
+            ("dwindle run -9", "-9"),
+            ("dwindle run a -c f", "DIR and --config exclude each other"),
+            ("dwindle -c f run a", "DIR and --config exclude each other"),
+            ("dwindle compress a -", "./-"),
+            ("dwindle compress - -o out", "standard output"),
+            ("dwindle compress - --json", "standard output"),
+            ("dwindle run --log-format xml", "json"),
+            ("dwindle completions tcsh", "bash"),
+        ];
+        for (line, part) in table {
+            let error = parse(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.to_string().contains(part), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_no_failure() {
+        for line in [
+            "dwindle --help",
+            "dwindle compress -h",
+            "dwindle --version",
+            "dwindle -V",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 0, "{line}");
+        }
+        let version = parse("dwindle --version").unwrap_err().to_string();
+        assert_eq!(version, format!("dwindle {}\n", version::full()));
+    }
+
+    #[test]
+    fn every_common_option_has_its_variable() {
+        for argument in command().get_arguments() {
+            let name = argument.get_long().unwrap().replace('-', "_").to_uppercase();
+            let variable = argument.get_env().unwrap().to_str().unwrap();
+            assert_eq!(variable, format!("DWINDLE_{name}"));
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Two observers in one's place.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::model::{Error, Observer, Reason, Report};
+
+/// Tells both, the first one first.
+pub(crate) struct Both<A, B>(pub(crate) A, pub(crate) B);
+
+impl<A: Observer, B: Observer> Observer for Both<A, B> {
+    fn watching(&self, folder: &Path, native: bool, why: Option<&str>) {
+        self.0.watching(folder, native, why);
+        self.1.watching(folder, native, why);
+    }
+
+    fn folder_lost(&self, folder: &Path, error: &Error, retry_in: Duration) {
+        self.0.folder_lost(folder, error, retry_in);
+        self.1.folder_lost(folder, error, retry_in);
+    }
+
+    fn folder_found(&self, folder: &Path) {
+        self.0.folder_found(folder);
+        self.1.folder_found(folder);
+    }
+
+    fn rescanning(&self, folder: &Path, cause: &'static str) {
+        self.0.rescanning(folder, cause);
+        self.1.rescanning(folder, cause);
+    }
+
+    fn progress(&self, source: &Path, bytes: u64) {
+        self.0.progress(source, bytes);
+        self.1.progress(source, bytes);
+    }
+
+    fn compressed(&self, folder: &Path, source: &Path, output: &Path, bytes_in: u64, bytes_out: u64, took: Duration) {
+        self.0.compressed(folder, source, output, bytes_in, bytes_out, took);
+        self.1.compressed(folder, source, output, bytes_in, bytes_out, took);
+    }
+
+    fn skipped(&self, folder: &Path, source: &Path, reason: &Reason) {
+        self.0.skipped(folder, source, reason);
+        self.1.skipped(folder, source, reason);
+    }
+
+    fn failed(&self, folder: &Path, source: &Path, error: &Error, retry_in: Option<Duration>) {
+        self.0.failed(folder, source, error, retry_in);
+        self.1.failed(folder, source, error, retry_in);
+    }
+
+    fn warning(&self, folder: &Path, message: &str) {
+        self.0.warning(folder, message);
+        self.1.warning(folder, message);
+    }
+
+    fn draining(&self, pending: usize) {
+        self.0.draining(pending);
+        self.1.draining(pending);
+    }
+
+    fn finished(&self, report: &Report) {
+        self.0.finished(report);
+        self.1.finished(report);
+    }
+}

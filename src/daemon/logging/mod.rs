@@ -1,0 +1,142 @@
+//! What happens, as log events on standard error: for people as text, for machines as JSON.
+
+mod observer;
+mod repeats;
+
+use std::env;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Layer, Registry};
+
+pub(crate) use observer::LogObserver;
+
+/// What log lines look like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// What fits where they go: text.
+    #[default]
+    Auto,
+    /// Lines for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless the variable `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Sends log events to `writer` until the process ends: to [`io::stderr`], or to what shares standard error with it. Every line is
+/// written at once. A second call has no effect.
+pub(crate) fn init<W>(format: Format, level: LevelFilter, color: Color, writer: W)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let look = match format {
+        Format::Json => Look::Json,
+        Format::Auto | Format::Text => Look::Text {
+            time: !stderr_is_journal(),
+            color: match color {
+                Color::Auto => io::stderr().is_terminal() && !is_set("NO_COLOR"),
+                Color::Always => true,
+                Color::Never => false,
+            },
+        },
+    };
+    // It fails only where there is one already.
+    let _ = tracing::subscriber::set_global_default(subscriber(look, level, writer));
+}
+
+/// The level that many steps more talkative than `level`, or, where negative, more silent.
+pub(crate) fn stepped(level: LevelFilter, steps: i16) -> LevelFilter {
+    const LEVELS: [LevelFilter; 6] = [
+        LevelFilter::OFF,
+        LevelFilter::ERROR,
+        LevelFilter::WARN,
+        LevelFilter::INFO,
+        LevelFilter::DEBUG,
+        LevelFilter::TRACE,
+    ];
+    let now = LEVELS.iter().position(|one| *one == level).unwrap_or_default();
+    let wanted = now.saturating_add_signed(isize::from(steps));
+    LEVELS.get(wanted).copied().unwrap_or(LevelFilter::TRACE)
+}
+
+#[derive(Clone, Copy)]
+enum Look {
+    Text { time: bool, color: bool },
+    Json,
+}
+
+fn subscriber<W>(look: Look, level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = fmt::layer()
+        .with_target(false)
+        // It would be told on standard error, by a macro that panics where that is gone.
+        .log_internal_errors(false)
+        .with_writer(writer);
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match look {
+        Look::Json => {
+            let json = lines.json().flatten_event(true);
+            Box::new(json.with_current_span(false).with_span_list(false))
+        }
+        Look::Text { time: true, color } => Box::new(lines.with_ansi(color)),
+        Look::Text { time: false, color } => Box::new(lines.with_ansi(color).without_time()),
+    };
+    // What libraries do in detail helps nobody who runs dwindle.
+    let ours = Targets::new()
+        .with_target(env!("CARGO_PKG_NAME"), level)
+        .with_default(level.min(LevelFilter::WARN));
+    Registry::default().with(lines.with_filter(ours))
+}
+
+fn is_set(variable: &str) -> bool {
+    env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
+/// Whether the journal reads standard error; it adds the time itself. systemd.exec(5), `$JOURNAL_STREAM`: device and inode of the
+/// stream, to be compared, since a child may inherit the variable and not the stream.
+fn stderr_is_journal() -> bool {
+    let Ok(stream) = env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    rustix::fs::fstat(io::stderr().as_fd()).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_step_to_the_ends_and_no_further() {
+        let table = [
+            (0, LevelFilter::INFO),
+            (1, LevelFilter::DEBUG),
+            (2, LevelFilter::TRACE),
+            (9, LevelFilter::TRACE),
+            (-1, LevelFilter::WARN),
+            (-2, LevelFilter::ERROR),
+            (-3, LevelFilter::OFF),
+            (-255, LevelFilter::OFF),
+        ];
+        for (steps, level) in table {
+            assert_eq!(stepped(LevelFilter::INFO, steps), level, "{steps}");
+        }
+    }
+}
