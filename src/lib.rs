@@ -14,6 +14,9 @@
 //! | 4 | `config`, `daemon` | TOML, notify, signals, logs |
 //! | 5 | `cli` | arguments and printing |
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("dwindle stands on openat2, O_TMPFILE and inotify: it is for Linux");
+
 pub mod runtime;
 
 mod agent;
@@ -31,6 +34,11 @@ mod daemon;
 #[doc(hidden)]
 pub mod cli;
 
+pub use agent::{
+    Agent, AgentBuilder, AgentError, Events, FileOptions, FileOutcome, FolderWatcher, Snapshot, Watcher, compress_file,
+};
+#[cfg(feature = "watch")]
+pub use daemon::NotifyWatcher;
 pub use model::{Class, Error, Level, Observer, Reason, Report, Step};
-pub use policy::{OnConflict, PatternError, Preset, Watch, WatcherChoice};
+pub use policy::{OnConflict, PatternError, Preset, Watch, WatchId, WatcherChoice};
 pub use runtime::Runtime;

@@ -73,6 +73,7 @@ pub(super) struct Driver {
     cancel: Cancel,
     started: Instant,
     deadline: Option<Instant>,
+    abandoned: bool,
 }
 
 struct Running {
@@ -92,7 +93,9 @@ struct Scanned {
 /// Whatever the driver waits for.
 enum Input {
     Event(Event),
-    Command(Option<Command>),
+    Command(Command),
+    /// Nobody holds the agent any more.
+    Abandoned,
     Attempted(FileId, Option<Attempt>),
     Scanned(Scanned),
     Time,
@@ -117,6 +120,7 @@ impl Driver {
             cancel: Cancel::default(),
             started: runtime.now(),
             deadline: None,
+            abandoned: false,
             runtime,
             observer,
         }
@@ -143,13 +147,17 @@ impl Driver {
     async fn next_input(&mut self) -> Input {
         let Channels { inbox, commands, .. } = &self.channels;
         let mut inputs: Vec<BoxFuture<'_, Input>> = vec![
-            Box::pin(async { Input::Command(commands.recv().await.ok()) }),
             Box::pin(receive(&self.pool.results, |(file, attempt)| {
                 Input::Attempted(file, attempt)
             })),
             Box::pin(receive(&self.scans.1, Input::Scanned)),
             Box::pin(receive(inbox, Input::Event)),
         ];
+        if !self.abandoned {
+            inputs.push(Box::pin(async {
+                commands.recv().await.map_or(Input::Abandoned, Input::Command)
+            }));
+        }
         if let Some(at) = self.agenda.poll_timeout().into_iter().chain(self.deadline).min() {
             let sleep = self.runtime.sleep_until(at);
             inputs.push(Box::pin(async {
@@ -164,9 +172,11 @@ impl Driver {
         let now = self.runtime.now();
         match input {
             Input::Event(event) => self.handle_event(event, now),
-            Input::Command(Some(command)) => self.handle_command(command, now),
-            // Nobody holds the agent any more.
-            Input::Command(None) => self.abort(),
+            Input::Command(command) => self.handle_command(command, now),
+            Input::Abandoned => {
+                self.abandoned = true;
+                self.abort();
+            }
             Input::Attempted(file, attempt) => self.handle_attempt(&file, attempt, now),
             Input::Scanned(scanned) => self.handle_scanned(scanned, now),
             Input::Time => {}
@@ -181,7 +191,9 @@ impl Driver {
     fn handle_waiting_events(&mut self) {
         let now = self.runtime.now();
         for _ in 0..self.channels.inbox.len() {
-            let Ok(event) = self.channels.inbox.try_recv() else { break };
+            let Ok(event) = self.channels.inbox.try_recv() else {
+                break;
+            };
             self.handle_event(event, now);
         }
         for (watch, running) in &self.sites {

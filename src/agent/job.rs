@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::model::{Error, Reason};
+use crate::model::{Error, Escaped, Observer, Reason};
 use crate::policy::Outcome;
+use crate::storage::{Candidate, Done, Folder, Plan, commit};
 
 /// One watched folder as the driver sees it: everything that blocks. Tests put a fake in its place.
 pub(crate) trait Job: Send + Sync + 'static {
@@ -75,6 +76,61 @@ impl Attempt {
             Attempt::Folder => Outcome::Folder,
             Attempt::Failed(error) => Outcome::Failed(error.class()),
             Attempt::Cancelled => Outcome::Cancelled,
+        }
+    }
+}
+
+/// A commit to be made, and who is told of it as it goes on.
+pub(super) struct Work<'a> {
+    pub(super) candidate: &'a Candidate,
+    pub(super) parent: &'a Folder,
+    pub(super) plan: &'a Plan<'a>,
+    /// By which a person knows the file.
+    pub(super) path: &'a Path,
+    pub(super) observer: &'a dyn Observer,
+    pub(super) cancel: &'a Cancel,
+}
+
+impl Work<'_> {
+    /// Makes it. A file that was touched meanwhile is not yet finished; when to look again is the caller's to say.
+    pub(super) fn commit(&self) -> Attempt {
+        let begun = Instant::now();
+        self.observer.started(self.path, self.candidate.status.fingerprint.size);
+        let mut told = 0;
+        let done = commit(
+            self.candidate,
+            self.parent,
+            self.plan,
+            &|| self.cancel.is_cancelled(),
+            &mut |bytes| {
+                self.observer.progress(self.path, bytes.saturating_sub(told));
+                told = bytes;
+            },
+            &mut |message| self.observer.warning(&format!("{}: {message}", Escaped(self.path))),
+        );
+        match done {
+            Err(error) => Attempt::Failed(error),
+            Ok(
+                Done::Compressed {
+                    output,
+                    bytes_in,
+                    bytes_out,
+                }
+                | Done::Finished {
+                    output,
+                    bytes_in,
+                    bytes_out,
+                },
+            ) => Attempt::Compressed {
+                output,
+                bytes_in,
+                bytes_out,
+                took: begun.elapsed(),
+            },
+            Ok(Done::Pass(reason)) => Attempt::Skipped(reason),
+            Ok(Done::Changed) => Attempt::NotYet(Duration::ZERO),
+            Ok(Done::Gone) => Attempt::Gone,
+            Ok(Done::Cancelled) => Attempt::Cancelled,
         }
     }
 }

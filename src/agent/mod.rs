@@ -2,31 +2,43 @@
 //! waits for what is in flight before the report is made.
 
 mod driver;
+#[cfg(feature = "cli")]
+mod dry_run;
 mod events;
+mod file;
+mod folder;
 mod job;
+#[cfg(feature = "cli")]
+mod oneshot;
 mod pool;
 
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 
-use crate::model::{Error, Level, Observer, Report, Step};
+use crate::model::{Error, Level, Observer, Report};
 use crate::policy::{Select, Watch, WatchId};
 use crate::runtime::{Runtime, unblock};
 
 use driver::{Channels, Command, Driver, Site};
 use events::Event;
-use job::Job;
+use folder::WatchedFolder;
 
 pub use driver::Snapshot;
 pub use events::{Events, FolderWatcher, Watcher};
+pub use file::{FileOptions, FileOutcome, compress_file};
+
+#[cfg(feature = "cli")]
+pub(crate) use dry_run::{Prospect, dry_run};
+#[cfg(feature = "cli")]
 pub(crate) use job::Cancel;
+#[cfg(feature = "cli")]
+pub(crate) use oneshot::OneShot;
 
 /// Why the agent did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -187,8 +199,28 @@ impl Agent {
         let events = Events::new(id, Arc::clone(&select), self.inbox.clone(), Arc::clone(&lost));
         let path = watch.path().to_owned();
         let (settle, poll_interval) = (watch.settle, watch.poll_interval);
-        let _ = (path, settle, poll_interval); return Ok((id, events));
+        let folder = {
+            let (level, observer, watcher) = (self.level, Arc::clone(&self.observer), self.watcher.clone());
+            let events = events.clone();
+            unblock(&*self.runtime, move || {
+                WatchedFolder::open(watch, select, level, observer, watcher, events)
+            })
+            .await
+            .ok_or(AgentError::Ended)??
+        };
+        let site = Site {
+            path,
+            settle,
+            poll_interval,
+            native: folder.is_native(),
+            why_polling: folder.why_polling(),
+            job: Arc::new(folder),
+            lost,
+        };
+        self.send(Command::Add(id, site)).await?;
+        Ok((id, events))
     }
+
     /// Ends a watch. What is in flight of it is finished; what is not begun stays as it is.
     ///
     /// # Errors

@@ -1,119 +1,163 @@
-//! Files named by a person: no waiting, no watching, the same commit.
+//! Files and folders named on a command line: the pool of workers, and no agenda, since nothing is waited for.
 
-use std::ffi::OsStr;
-use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
 
-use async_channel::Sender;
+use crate::model::{Error, Observer, Report, Step};
+use crate::policy::Select;
+use crate::runtime::Runtime;
+use crate::storage::{Folder, Scan, Sight};
 
-use crate::model::{Error, Level, Observer, Reason, Report, Step};
-use crate::policy::{OnConflict, Select, compressed_suffix};
-use crate::runtime::{Runtime, unblock};
-use crate::storage::{Done, Folder, Look, OutputPlace, Plan, Rules, Scan, commit, look};
-
+use super::file::{Desk, FileOptions, Named};
 use super::job::{Attempt, Cancel};
 use super::pool::{Pool, Task};
 
-/// How [`compress_file`] compresses.
-#[derive(Clone, Debug, Default)]
-pub struct FileOptions {
-    level: Level,
-    keep_original: bool,
-    replace: bool,
-    output_dir: Option<PathBuf>,
+/// Files and folders named on a command line, compressed by a pool of workers.
+pub(crate) struct OneShot {
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) workers: usize,
+    pub(crate) options: FileOptions,
+    /// Whether folders are walked; otherwise they are passed over.
+    pub(crate) recursive: bool,
+    pub(crate) observer: Arc<dyn Observer>,
+    /// Begin nothing more; what is in flight is finished.
+    pub(crate) stop: Cancel,
+    /// Give up what is in flight, too.
+    pub(crate) abort: Cancel,
 }
 
-impl FileOptions {
-    /// The level; 6 unless given.
-    #[must_use]
-    pub fn with_level(mut self, level: Level) -> Self {
-        self.level = level;
-        self
+impl OneShot {
+    /// Compresses all of it and returns the counts; `left` is what was found and not begun when it was told to stop.
+    ///
+    /// # Errors
+    ///
+    /// When the output folder cannot be opened or made; nothing has been done then.
+    pub(crate) async fn run(self, paths: Vec<PathBuf>) -> Result<Report, Error> {
+        let begun = self.runtime.now();
+        let desk = Arc::new(Desk::open(
+            &self.options,
+            Arc::clone(&self.observer),
+            self.abort.clone(),
+        )?);
+        let Pool {
+            tasks,
+            results,
+            workers,
+        } = Pool::start(&self.runtime, self.workers);
+        let feeder = Feeder {
+            tasks,
+            desk,
+            stop: self.stop.clone(),
+        };
+        let recursive = self.recursive;
+        self.runtime.unblock(Box::new(move || feeder.feed(paths, recursive)));
+        let mut report = Report::default();
+        // Ends when the feeder has let go of the tasks and the workers of the results.
+        while let Ok((named, attempt)) = results.recv().await {
+            self.count(&mut report, &named, attempt);
+        }
+        workers.wait().await;
+        report.elapsed = self.runtime.now().saturating_duration_since(begun);
+        self.observer.finished(&report);
+        Ok(report)
     }
 
-    /// Whether the original stays.
-    #[must_use]
-    pub fn with_keep_original(mut self, keep: bool) -> Self {
-        self.keep_original = keep;
-        self
-    }
-
-    /// Whether a `.gz` with other content is replaced; otherwise that is a failure.
-    #[must_use]
-    pub fn with_replace(mut self, replace: bool) -> Self {
-        self.replace = replace;
-        self
-    }
-
-    /// The folder for the `.gz`; otherwise it is made beside the original.
-    #[must_use]
-    pub fn with_output_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.output_dir = Some(folder.into());
-        self
+    fn count(&self, report: &mut Report, named: &Named, attempt: Option<Attempt>) {
+        let attempt = attempt.unwrap_or_else(|| {
+            let cause = "the job ended without an answer (a fault in dwindle)";
+            Attempt::Failed(Error::permanent(Step::Write, &named.path, cause))
+        });
+        let none = Path::new("");
+        match attempt {
+            Attempt::Compressed {
+                output,
+                bytes_in,
+                bytes_out,
+                took,
+            } => {
+                report.compressed += 1;
+                report.bytes_in += bytes_in;
+                report.bytes_out += bytes_out;
+                self.observer
+                    .compressed(none, &named.path, &output, bytes_in, bytes_out, took);
+            }
+            Attempt::Skipped(reason) => {
+                report.skipped += 1;
+                self.observer.skipped(none, &named.path, &reason);
+            }
+            Attempt::Failed(error) => {
+                report.failed += 1;
+                self.observer.failed(none, &named.path, &error, None);
+            }
+            Attempt::Cancelled => report.left += 1,
+            Attempt::NotYet(_) | Attempt::Gone | Attempt::Folder => {}
+        }
     }
 }
 
-/// What became of a file that was named.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FileOutcome {
-    /// It is compressed, verified and durable, and the original removed unless it was to be kept.
-    Compressed {
-        /// The path of the `.gz`.
-        output: PathBuf,
-        /// Bytes of the original.
-        bytes_in: u64,
-        /// Bytes of the `.gz`.
-        bytes_out: u64,
-    },
-    /// It was left as it is.
-    Skipped(Reason),
+/// Turns paths into tasks, on a thread of its own, as fast as the workers take them.
+struct Feeder {
+    tasks: async_channel::Sender<Task<Named, Attempt>>,
+    desk: Arc<Desk>,
+    stop: Cancel,
 }
 
-/// Compresses one file to `FILE.gz`, as a watch does, but without waiting for it to settle. Blocks.
-///
-/// ```
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let folder = tempfile::tempdir()?;
-/// # let path = folder.path().join("app.log");
-/// # std::fs::write(&path, "hello\n".repeat(1000))?;
-/// use dwindle::{FileOptions, compress_file};
-///
-/// compress_file(&path, &FileOptions::default())?;
-/// assert!(!path.exists());
-/// assert!(path.with_extension("log.gz").exists());
-/// # Ok(())
-/// # }
-/// ```
-///
-/// # Errors
-///
-/// When a step fails, when the file is changed by somebody meanwhile, and when a `.gz` with other content has the name. The original is
-/// still there then, and nothing else is.
-pub fn compress_file(path: &Path, options: &FileOptions) -> Result<FileOutcome, Error> {
-    let place = match &options.output_dir {
-        Some(folder) => OutputFolder::Given(Arc::new(Folder::open(folder)?)),
-        None => OutputFolder::Beside,
-    };
-    let named = Named::File(path.to_owned());
-    match named.compress(options, &place, &Cancel::default(), &()) {
-        Attempt::Compressed {
-            output,
-            bytes_in,
-            bytes_out,
-            ..
-        } => Ok(FileOutcome::Compressed {
-            output,
-            bytes_in,
-            bytes_out,
-        }),
-        Attempt::Skipped(reason) => Ok(FileOutcome::Skipped(reason)),
-        Attempt::Failed(error) => Err(error),
-        Attempt::Folder => Ok(FileOutcome::Skipped(Reason::NotRegular)),
-        Attempt::NotYet(_) => Err(changing(path)),
-        Attempt::Gone | Attempt::Cancelled => Err(Error::new(Step::Open, path, std::io::ErrorKind::NotFound)),
+impl Feeder {
+    fn feed(self, paths: Vec<PathBuf>, recursive: bool) {
+        for path in paths {
+            if recursive && path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+                self.walk(&path);
+            } else {
+                self.send(Named::alone(&path));
+            }
+        }
+    }
+
+    fn walk(&self, path: &Path) {
+        const BATCH: usize = 256;
+        let opened = Folder::open(path).and_then(|root| {
+            let scan = Scan::new(&root, Path::new(""), Arc::new(Select::everything()))?;
+            Ok((Arc::new(root), scan))
+        });
+        let (root, mut scan) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return self.fail(Named::alone(path), error),
+        };
+        loop {
+            let batch = scan.next_batch(BATCH, &mut |sight| {
+                if let Sight::Failed(error) = sight {
+                    self.fail(Named::alone(&error.path().to_owned()), error);
+                }
+            });
+            for relative in batch.files {
+                self.send(Named {
+                    path: path.join(&relative),
+                    within: Some((Arc::clone(&root), relative)),
+                });
+            }
+            if batch.end || self.stop.is_cancelled() {
+                return;
+            }
+        }
+    }
+
+    fn send(&self, named: Named) {
+        let desk = Arc::clone(&self.desk);
+        let stop = self.stop.clone();
+        let key = Named {
+            path: named.path.clone(),
+            within: None,
+        };
+        let work = Box::new(move || match stop.is_cancelled() {
+            true => Attempt::Cancelled,
+            false => desk.compress(&named),
+        });
+        // The workers are gone when the runtime is, and so is whoever would count.
+        let _ = self.tasks.send_blocking(Task { key, work });
+    }
+
+    fn fail(&self, named: Named, error: Error) {
+        let work = Box::new(move || Attempt::Failed(error));
+        let _ = self.tasks.send_blocking(Task { key: named, work });
     }
 }

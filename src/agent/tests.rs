@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::driver::Site;
 use super::job::{Attempt, Batch, Cancel, Job, Walk};
 use super::*;
-use crate::model::Reason;
+use crate::model::{Reason, Step};
 use crate::runtime::Threads;
 
 /// Each test on each runtime, as a test of its own.
@@ -308,7 +308,9 @@ impl FakeFolder {
             std::panic::resume_unwind(Box::new("on purpose"));
         }
         let mut files = self.files.lock().unwrap();
-        let Some(state) = files.get_mut(name) else { return Attempt::Gone };
+        let Some(state) = files.get_mut(name) else {
+            return Attempt::Gone;
+        };
         state.tries += 1;
         match name {
             "not-yet" => Attempt::NotYet(Duration::from_millis(10)),

@@ -29,6 +29,11 @@ impl<A: Observer, B: Observer> Observer for Both<A, B> {
         self.1.rescanning(folder, cause);
     }
 
+    fn started(&self, source: &Path, bytes: u64) {
+        self.0.started(source, bytes);
+        self.1.started(source, bytes);
+    }
+
     fn progress(&self, source: &Path, bytes: u64) {
         self.0.progress(source, bytes);
         self.1.progress(source, bytes);
@@ -49,9 +54,9 @@ impl<A: Observer, B: Observer> Observer for Both<A, B> {
         self.1.failed(folder, source, error, retry_in);
     }
 
-    fn warning(&self, folder: &Path, message: &str) {
-        self.0.warning(folder, message);
-        self.1.warning(folder, message);
+    fn warning(&self, message: &str) {
+        self.0.warning(message);
+        self.1.warning(message);
     }
 
     fn draining(&self, pending: usize) {

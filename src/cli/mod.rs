@@ -2,16 +2,23 @@
 
 mod args;
 mod both;
+mod check;
 mod completions;
+mod compress;
+mod dry_run;
 mod exit;
 mod man;
 mod print;
 mod progress;
+mod run;
+mod setup;
 mod version;
 
 use std::env;
 use std::io;
 use std::process::ExitCode;
+
+use anyhow::Context;
 
 use args::{Action, Cli};
 use exit::Exit;
@@ -19,7 +26,7 @@ use exit::Exit;
 /// Runs the program.
 pub fn main() -> ExitCode {
     match Cli::parse_from(env::args_os()) {
-        Ok(cli) => run(&cli).into(),
+        Ok(cli) => execute(&cli).into(),
         Err(error) => {
             // Help that nobody reads any more is no failure either.
             let _ = error.print();
@@ -28,23 +35,21 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Exit {
-    match &cli.command {
+fn execute(cli: &Cli) -> Exit {
+    let result = match &cli.command {
+        Action::Run(arguments) => run::run(&cli.common, arguments),
+        Action::Compress(arguments) => compress::run(&cli.common, arguments),
+        Action::Check => check::run(&cli.common.config),
         Action::Completions { shell } => printed(print::bytes(&completions::script(*shell))),
         Action::Man => printed(print::bytes(&man::page())),
-        Action::Run(_) | Action::Compress(_) | Action::Check => {
-            print::complain("this command is not built in yet");
-            Exit::TryLater
-        }
-    }
+    };
+    result.unwrap_or_else(|error| {
+        print::complain(format_args!("{error:#}"));
+        Exit::SomeFailed
+    })
 }
 
-fn printed(result: io::Result<()>) -> Exit {
-    match result {
-        Ok(()) => Exit::Done,
-        Err(error) => {
-            print::complain(format_args!("cannot write to standard output: {error}"));
-            Exit::SomeFailed
-        }
-    }
+fn printed(result: io::Result<()>) -> anyhow::Result<Exit> {
+    result.context("cannot write to standard output")?;
+    Ok(Exit::Done)
 }

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write};
 
 use serde::Serialize;
 
+use crate::config::Diagnostic;
 use crate::model::Report;
 
 /// Prints one line on standard output. That nobody reads it any more is no error.
@@ -26,6 +27,13 @@ pub(crate) fn report(report: &Report, as_json: bool) -> io::Result<()> {
 /// Tells a person on standard error: `dwindle: TEXT`. Where that cannot be written, there is nobody to tell.
 pub(crate) fn complain(text: impl Display) {
     let _ = io::stderr().write_all(format!("dwindle: {text}\n").as_bytes());
+}
+
+/// Tells a person on standard error what is wrong with the configuration.
+pub(crate) fn problems(problems: &[Diagnostic]) {
+    for problem in problems {
+        let _ = io::stderr().write_all(format!("{problem}\n\n").as_bytes());
+    }
 }
 
 /// The report as one line of JSON.

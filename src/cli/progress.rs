@@ -1,23 +1,20 @@
 //! The bar that `dwindle compress` shows on a terminal.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::model::{Error, Observer, Reason, Report};
 
 /// Bytes done of bytes known, drawn on standard error. Clones share one bar.
-///
-/// As a [`MakeWriter`] it is where log lines go: it clears the bar, writes the line, and draws the bar again.
 #[derive(Clone)]
 pub(crate) struct Progress {
     bar: ProgressBar,
+    total_known: bool,
     files: Arc<AtomicU64>,
     /// Bytes drawn of each file in flight, to be taken back when it fails.
     in_flight: Arc<Mutex<HashMap<PathBuf, u64>>>,
@@ -34,9 +31,10 @@ impl Progress {
         })
     }
 
-    /// `bytes` more are to be done, of a file just found.
-    pub(crate) fn known(&self, bytes: u64) {
-        self.bar.inc_length(bytes);
+    /// All that is to be done, where that is known beforehand. Otherwise the total grows with each file that is begun.
+    pub(crate) fn expect(&mut self, bytes: u64) {
+        self.bar.set_length(bytes);
+        self.total_known = true;
     }
 
     /// Removes the bar for good. Harmless when repeated.
@@ -44,10 +42,16 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
+    /// Runs what writes to standard error by itself, with the bar out of the way.
+    pub(crate) fn suspend(&self, write: impl FnOnce()) {
+        self.bar.suspend(write);
+    }
+
     fn on(target: ProgressDrawTarget) -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style());
         Progress {
             bar,
+            total_known: false,
             files: Arc::default(),
             in_flight: Arc::default(),
         }
@@ -59,6 +63,12 @@ impl Progress {
 }
 
 impl Observer for Progress {
+    fn started(&self, _source: &Path, bytes: u64) {
+        if !self.total_known {
+            self.bar.inc_length(bytes);
+        }
+    }
+
     fn progress(&self, source: &Path, bytes: u64) {
         let mut in_flight = self.in_flight();
         match in_flight.get_mut(source) {
@@ -108,31 +118,6 @@ impl Progress {
     }
 }
 
-impl<'a> MakeWriter<'a> for Progress {
-    type Writer = AroundBar<'a>;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        AroundBar(&self.bar)
-    }
-}
-
-/// Standard error, with the bar out of the way while something is written.
-pub(crate) struct AroundBar<'a>(&'a ProgressBar);
-
-impl Write for AroundBar<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write(bytes))
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.suspend(|| io::stderr().write_all(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
-    }
-}
-
 const TEMPLATE: &str = "{msg:10} [{wide_bar}] {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}";
 
 fn style() -> ProgressStyle {
@@ -151,17 +136,20 @@ mod tests {
     }
 
     #[test]
-    fn total_grows_as_files_become_known() {
-        let progress = hidden();
-        progress.known(100);
-        progress.known(50);
+    fn total_grows_with_each_file_begun_unless_it_is_known() {
+        let mut progress = hidden();
+        progress.started(Path::new("a"), 100);
+        progress.started(Path::new("b"), 50);
         assert_eq!(progress.bar.length(), Some(150));
+        progress.expect(500);
+        progress.started(Path::new("c"), 50);
+        assert_eq!(progress.bar.length(), Some(500));
     }
 
     #[test]
     fn file_counts_with_all_its_bytes_however_much_of_it_was_told() {
         let progress = hidden();
-        progress.known(300);
+        progress.started(Path::new("all"), 300);
         for (source, told) in [("a", 100), ("b", 30), ("c", 0)] {
             progress.progress(Path::new(source), told);
             progress.compressed(
@@ -181,7 +169,7 @@ mod tests {
     #[test]
     fn bytes_of_a_failed_try_are_taken_back() {
         let progress = hidden();
-        progress.known(100);
+        progress.started(Path::new("a"), 100);
         progress.progress(Path::new("a"), 40);
         progress.progress(Path::new("a"), 20);
         let error = Error::transient(Step::Write, "a", "no space");

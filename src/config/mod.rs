@@ -18,8 +18,8 @@ use std::time::Duration;
 use crate::model::Level;
 use crate::policy::Watch;
 
-pub(crate) use diagnostic::{Diagnostic, Severity};
-pub(crate) use load::{Loaded, default_files, load};
+pub(crate) use diagnostic::Diagnostic;
+pub(crate) use load::load;
 
 /// The whole configuration, with defaults for what no file says.
 #[derive(Clone, Debug, PartialEq)]

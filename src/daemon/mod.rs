@@ -4,3 +4,8 @@
 pub(crate) mod logging;
 #[cfg(feature = "cli")]
 pub(crate) mod signals;
+#[cfg(feature = "watch")]
+mod watch;
+
+#[cfg(feature = "watch")]
+pub use watch::NotifyWatcher;

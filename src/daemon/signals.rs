@@ -57,13 +57,11 @@ impl Signals {
     pub(crate) fn listen() -> io::Result<Self> {
         let mut arriving = Arriving::new([SIGINT, SIGTERM])?;
         let handle = arriving.handle();
-        // Nobody sends signals so fast that waiting ones would need a bound: the kernel merges equal ones.
-        let (sender, arrived) = async_channel::unbounded();
+        let (sender, arrived) = async_channel::bounded(8);
         let forward = move || {
             for signal in arriving.forever().filter_map(Signal::from_raw) {
-                if sender.try_send(signal).is_err() {
-                    break;
-                }
+                // More than the second one says nothing new.
+                let _ = sender.try_send(signal);
             }
         };
         let thread = thread::Builder::new().name("signals".to_owned()).spawn(forward)?;

@@ -6,9 +6,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use notify::Watcher as _;
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKindMask, ModifyKind, RenameMode};
 use notify::{Config, EventKind, INotifyWatcher, RecursiveMode, WatchPathConfig};
-use notify::Watcher as _;
 
 use crate::agent::{Events, FolderWatcher, Watcher};
 use crate::model::{Error, Step};
@@ -26,13 +26,9 @@ impl Watcher for NotifyWatcher {
     fn watch(&self, root: &Path, events: Events) -> Result<Box<dyn FolderWatcher>, Error> {
         // Nothing of what is written or read: a busy log in the folder must not wake us at every line. Removals are asked for, since
         // only they tell that the root itself went, and let notify forget folders that were moved away.
-        let kinds = EventKindMask::CREATE
-            | EventKindMask::MODIFY_NAME
-            | EventKindMask::ACCESS_CLOSE
-            | EventKindMask::REMOVE;
-        let config = Config::default()
-            .with_follow_symlinks(false)
-            .with_event_kinds(kinds);
+        let kinds =
+            EventKindMask::CREATE | EventKindMask::MODIFY_NAME | EventKindMask::ACCESS_CLOSE | EventKindMask::REMOVE;
+        let config = Config::default().with_follow_symlinks(false).with_event_kinds(kinds);
         let teller = {
             let root = root.to_owned();
             move |event| tell(&root, &events, event)
@@ -48,7 +44,11 @@ impl Watcher for NotifyWatcher {
 impl FolderWatcher for Tree {
     fn add(&mut self, folder: &Path) -> Result<(), Error> {
         let is_root = folder.as_os_str().is_empty();
-        let path = if is_root { self.root.clone() } else { self.root.join(folder) };
+        let path = if is_root {
+            self.root.clone()
+        } else {
+            self.root.join(folder)
+        };
         // A person may name the root by a symbolic link; below it none is followed.
         let config = WatchPathConfig::new(RecursiveMode::NonRecursive).with_dereference_symlinks(is_root);
         self.watcher
@@ -64,7 +64,9 @@ fn tell(root: &Path, events: &Events, event: notify::Result<notify::Event>) {
         return events.lost();
     }
     for path in &event.paths {
-        let Ok(relative) = path.strip_prefix(root) else { continue };
+        let Ok(relative) = path.strip_prefix(root) else {
+            continue;
+        };
         let is_root = relative.as_os_str().is_empty();
         match event.kind {
             EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) if is_root => events.lost(),

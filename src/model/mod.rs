@@ -15,3 +15,5 @@ pub use level::Level;
 pub use observe::Observer;
 pub use reason::Reason;
 pub use report::Report;
+#[cfg(feature = "cli")]
+pub(crate) use report::Size;

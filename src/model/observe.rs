@@ -31,6 +31,11 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (folder, cause);
     }
 
+    /// Work on `source`, which has `bytes` bytes, begins.
+    fn started(&self, source: &Path, bytes: u64) {
+        let _ = (source, bytes);
+    }
+
     /// `bytes` more of `source` have been read and compressed.
     fn progress(&self, source: &Path, bytes: u64) {
         let _ = (source, bytes);
@@ -51,9 +56,9 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (folder, source, error, retry_in);
     }
 
-    /// Something short of a failure that a person should know.
-    fn warning(&self, folder: &Path, message: &str) {
-        let _ = (folder, message);
+    /// Something short of a failure that a person should know: a sentence that names the path, escaped.
+    fn warning(&self, message: &str) {
+        let _ = message;
     }
 
     /// The drain has begun: nothing new is taken, and `pending` files are known.

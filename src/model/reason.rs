@@ -20,7 +20,9 @@ pub enum Reason {
     Empty,
     /// It is smaller than `min-size`.
     TooSmall,
-    /// It is a folder, device, FIFO or socket.
+    /// It is a folder, where files were asked for.
+    Folder,
+    /// It is a device, FIFO or socket.
     NotRegular,
     /// It is a symbolic link, or reached through one.
     SymbolicLink,
@@ -63,6 +65,7 @@ impl Reason {
             Reason::CompressedContent(_) => "compressed-content",
             Reason::Empty => "empty",
             Reason::TooSmall => "too-small",
+            Reason::Folder => "folder",
             Reason::NotRegular => "not-regular",
             Reason::SymbolicLink => "symbolic-link",
             Reason::OtherMount => "other-mount",
@@ -96,6 +99,7 @@ impl Display for Reason {
             }
             Reason::Empty => f.write_str("it is empty"),
             Reason::TooSmall => f.write_str("it is smaller than min-size"),
+            Reason::Folder => f.write_str("it is a folder"),
             Reason::NotRegular => f.write_str("it is not a regular file"),
             Reason::SymbolicLink => f.write_str("symbolic links are never followed"),
             Reason::OtherMount => f.write_str("something else is mounted there, and mounts are never crossed"),

@@ -96,6 +96,16 @@ impl Watch {
         &self.path
     }
 
+    /// The path that the output of a file would have, were it free; `file` is relative to the folder.
+    pub(crate) fn output_of(&self, file: &Path) -> PathBuf {
+        let mut path = match &self.output_dir {
+            Some(folder) => self.path.join(folder).join(file),
+            None => self.path.join(file),
+        };
+        path.as_mut_os_string().push(".gz");
+        path
+    }
+
     /// Whether subfolders are watched too.
     #[must_use]
     pub fn with_recursive(mut self, recursive: bool) -> Self {

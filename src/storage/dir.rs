@@ -4,9 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, Dir, DirEntry, FileType, Mode, OFlags, ResolveFlags, fsync, openat, openat2};
+use rustix::fs::{CWD, Dir, DirEntry, FileType, Mode, OFlags, ResolveFlags, fsync, mkdirat, openat, openat2};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
 
 use super::status::Status;
@@ -40,6 +40,29 @@ impl Folder {
             Ok(handle) => Ok(Folder { handle, path }),
             Err(errno) => Err(Error::new(Step::Open, path, errno)),
         }
+    }
+
+    /// Opens the folder for outputs, and makes what is missing of its path. A path that stays below this folder is held to the rules of
+    /// [`folder`](Self::folder); any other is a person's, like that of [`open`](Self::open).
+    pub(crate) fn open_or_make_output(&self, path: &Path) -> Result<Self, Error> {
+        let stays_below = path
+            .components()
+            .all(|component| matches!(component, Component::Normal(_) | Component::CurDir));
+        if !stays_below {
+            let path = self.path.join(path);
+            std::fs::create_dir_all(&path).map_err(|cause| Error::new(Step::Create, &path, cause))?;
+            return Folder::open(&path);
+        }
+        let mut folder = self.duplicate()?;
+        for component in path.components() {
+            let name = component.as_os_str();
+            match retry_on_intr(|| mkdirat(&folder, name, Mode::RWXU | Mode::RWXG | Mode::RWXO)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(Error::new(Step::Create, folder.path_of(name), errno)),
+            }
+            folder = folder.folder(Path::new(name))?;
+        }
+        Ok(folder)
     }
 
     /// Opens what has this name in this very folder, for reading; never a symbolic link, and never waiting. What it is must be asked

@@ -19,6 +19,7 @@ mod tree;
 pub(crate) use commit::{Done, OutputPlace, Plan, commit};
 pub(crate) use dir::{Folder, is_gone};
 pub(crate) use ready::{Candidate, Look, Rules, look};
+pub(crate) use remote::remote_file_system;
 pub(crate) use scan::{Batch, Scan, Sight};
 
 /// The rules that the tests below use: every file, in every subfolder.

@@ -106,8 +106,8 @@ impl Observer for LogObserver {
         }
     }
 
-    fn warning(&self, folder: &Path, message: &str) {
-        warn!(watch = %Escaped(folder), "{message}");
+    fn warning(&self, message: &str) {
+        warn!("{message}");
     }
 
     fn draining(&self, pending: usize) {

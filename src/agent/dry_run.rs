@@ -1,0 +1,79 @@
+//! What a watch would do with what is in its folder now; nothing is touched.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::model::{Error, Reason};
+use crate::policy::{Select, Watch};
+use crate::storage::{Folder, Look, Rules, Scan, Sight, is_gone, look};
+
+use super::AgentError;
+
+/// What would become of one file or folder.
+#[derive(Debug)]
+pub(crate) enum Prospect {
+    /// It would be compressed, to this path unless that is taken.
+    Compress {
+        bytes: u64,
+        output: PathBuf,
+    },
+    /// It is not quiet yet, and would be looked at again after this long.
+    Wait(Duration),
+    Skip(Reason),
+    Fail(Error),
+}
+
+/// Looks at everything once and tells what would be done, in the order in which it is found. Paths are relative to the watched folder.
+/// Blocks.
+///
+/// # Errors
+///
+/// When a pattern is wrong or the folder cannot be opened.
+pub(crate) fn dry_run(watch: &Watch, tell: &mut dyn FnMut(&Path, Prospect)) -> Result<(), AgentError> {
+    const BATCH: usize = 256;
+    let select = Arc::new(Select::new(watch)?);
+    let root = Folder::open(&watch.path)?;
+    let mut scan = Scan::new(&root, Path::new(""), Arc::clone(&select))?;
+    let rules = Rules {
+        select,
+        settle: watch.settle,
+    };
+    loop {
+        let batch = scan.next_batch(BATCH, &mut |sight| match sight {
+            Sight::PassedOver(path, reason) => tell(path, Prospect::Skip(reason)),
+            Sight::Failed(error) => {
+                let path = error.path().to_owned();
+                tell(path.strip_prefix(&watch.path).unwrap_or(&path), Prospect::Fail(error));
+            }
+            Sight::Entered(_) => {}
+        });
+        for file in &batch.files {
+            if let Some(prospect) = ask(watch, &root, file, &rules) {
+                tell(file, prospect);
+            }
+        }
+        if batch.end {
+            return Ok(());
+        }
+    }
+}
+
+/// Nothing where there is nothing any more.
+fn ask(watch: &Watch, root: &Folder, file: &Path, rules: &Rules) -> Option<Prospect> {
+    let (folder, name) = (file.parent()?, file.file_name()?);
+    let looked = root
+        .folder(folder)
+        .and_then(|parent| look(&parent, name, rules, SystemTime::now()));
+    Some(match looked {
+        Ok(Look::Ready(candidate)) => Prospect::Compress {
+            bytes: candidate.status.fingerprint.size,
+            output: watch.output_of(file),
+        },
+        Ok(Look::NotYet(wait)) => Prospect::Wait(wait),
+        Ok(Look::Pass(reason)) => Prospect::Skip(reason),
+        Ok(Look::IsFolder | Look::Gone) => return None,
+        Err(error) if is_gone(&error) => return None,
+        Err(error) => Prospect::Fail(error),
+    })
+}

@@ -1,0 +1,255 @@
+//! A watched folder for real: the kernel's events where they can be had, scans, and the commit of one file.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use crate::model::{Error, Level, Observer};
+use crate::policy::{Select, Watch, WatcherChoice};
+use crate::storage::{
+    self, Candidate, Folder, Look, OutputPlace, Plan, Rules, Scan, Sight, is_gone, look, remote_file_system,
+};
+
+use super::events::{Events, FolderWatcher, Watcher};
+use super::job::{Attempt, Batch, Cancel, Job, Walk, Work};
+
+/// Everything about one watch that blocks.
+pub(super) struct WatchedFolder {
+    watch: Watch,
+    rules: Rules,
+    level: Level,
+    observer: Arc<dyn Observer>,
+    source: EventSource,
+    root: Mutex<Arc<Root>>,
+    native: Arc<Mutex<Native>>,
+}
+
+/// What the folder's path led to when it was last opened.
+struct Root {
+    folder: Folder,
+    output: Option<Folder>,
+}
+
+/// Where the kernel's events would come from, and where they would go.
+struct EventSource {
+    watcher: Option<Arc<dyn Watcher>>,
+    events: Events,
+}
+
+/// The kernel's events, or why there are none.
+enum Native {
+    On(Box<dyn FolderWatcher>),
+    /// Without a reason where polling is what was asked for.
+    Off(Option<String>),
+}
+
+impl WatchedFolder {
+    /// Opens the folder, makes its output folder where that is missing, and gets ready for events.
+    ///
+    /// # Errors
+    ///
+    /// When one of the folders cannot be opened or made.
+    pub(super) fn open(
+        watch: Watch,
+        select: Arc<Select>,
+        level: Level,
+        observer: Arc<dyn Observer>,
+        watcher: Option<Arc<dyn Watcher>>,
+        events: Events,
+    ) -> Result<Self, Error> {
+        let root = Root::open(&watch)?;
+        let source = EventSource { watcher, events };
+        let native = source.begin(&watch, &root.folder);
+        Ok(WatchedFolder {
+            rules: Rules {
+                select,
+                settle: watch.settle,
+            },
+            level: watch.level.unwrap_or(level),
+            root: Mutex::new(Arc::new(root)),
+            native: Arc::new(Mutex::new(native)),
+            watch,
+            observer,
+            source,
+        })
+    }
+
+    /// Whether the kernel's events are to be had, as far as is known.
+    pub(super) fn is_native(&self) -> bool {
+        matches!(*lock(&self.native), Native::On(_))
+    }
+
+    /// Why not, where they had been asked for.
+    pub(super) fn why_polling(&self) -> Option<String> {
+        match &*lock(&self.native) {
+            Native::On(_) => None,
+            Native::Off(why) => why.clone(),
+        }
+    }
+
+    fn root(&self) -> Arc<Root> {
+        Arc::clone(&lock(&self.root))
+    }
+
+    /// Follows the folder's path anew: another folder may have it by now, and needs another watch.
+    fn reopen(&self) -> Result<Arc<Root>, Error> {
+        let known = self.root();
+        let found = Folder::open(&self.watch.path)?;
+        if found.identity()? == known.folder.identity()? {
+            return Ok(known);
+        }
+        let root = Arc::new(Root::open(&self.watch)?);
+        if self.is_native() {
+            *lock(&self.native) = self.source.begin(&self.watch, &root.folder);
+        }
+        *lock(&self.root) = Arc::clone(&root);
+        Ok(root)
+    }
+
+    fn commit(&self, root: &Root, parent: &Folder, file: &Path, candidate: &Candidate, cancel: &Cancel) -> Attempt {
+        let plan = Plan {
+            output: match &root.output {
+                None => OutputPlace::Beside,
+                Some(output) => OutputPlace::Tree {
+                    output,
+                    source: &root.folder,
+                    relative: file.parent().unwrap_or(Path::new("")),
+                },
+            },
+            level: self.level,
+            keep_original: self.watch.keep_original,
+            on_conflict: self.watch.on_conflict,
+            durable: self.watch.durable,
+        };
+        let work = Work {
+            candidate,
+            parent,
+            plan: &plan,
+            path: &self.watch.path.join(file),
+            observer: &*self.observer,
+            cancel,
+        };
+        match work.commit() {
+            Attempt::NotYet(_) => Attempt::NotYet(self.watch.settle),
+            attempt => attempt,
+        }
+    }
+}
+
+impl Job for WatchedFolder {
+    fn attempt(&self, file: &Path, cancel: &Cancel) -> Attempt {
+        let root = self.root();
+        let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
+            return Attempt::Gone;
+        };
+        let parent = match root.folder.folder(folder) {
+            Ok(parent) => parent,
+            Err(error) if is_gone(&error) => return Attempt::Gone,
+            Err(error) => return Attempt::Failed(error),
+        };
+        match look(&parent, name, &self.rules, SystemTime::now()) {
+            Ok(Look::Ready(candidate)) => self.commit(&root, &parent, file, &candidate, cancel),
+            Ok(Look::Pass(reason)) => Attempt::Skipped(reason),
+            Ok(Look::NotYet(wait)) => Attempt::NotYet(wait),
+            Ok(Look::IsFolder) => Attempt::Folder,
+            Ok(Look::Gone) => Attempt::Gone,
+            Err(error) => Attempt::Failed(error),
+        }
+    }
+
+    fn scan(&self, folder: &Path) -> Result<Box<dyn Walk>, Error> {
+        let root = if folder.as_os_str().is_empty() {
+            self.reopen()?
+        } else {
+            self.root()
+        };
+        let scan = match Scan::new(&root.folder, folder, Arc::clone(&self.rules.select)) {
+            Ok(scan) => Some(scan),
+            // A subfolder that is gone again holds nothing.
+            Err(error) if is_gone(&error) && !folder.as_os_str().is_empty() => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Box::new(FolderWalk {
+            scan,
+            observer: Arc::clone(&self.observer),
+            native: Arc::clone(&self.native),
+        }))
+    }
+}
+
+/// A scan that watches each folder before it lists it.
+struct FolderWalk {
+    scan: Option<Scan>,
+    observer: Arc<dyn Observer>,
+    native: Arc<Mutex<Native>>,
+}
+
+impl Walk for FolderWalk {
+    fn next(&mut self, most: usize) -> Result<Batch, Error> {
+        let Some(scan) = &mut self.scan else {
+            return Ok(Batch {
+                end: true,
+                ..Batch::default()
+            });
+        };
+        let mut polling = None;
+        let storage::Batch { files, end } = scan.next_batch(most, &mut |sight| match sight {
+            Sight::Entered(folder) => polling = polling.take().or_else(|| lock(&self.native).enter(folder)),
+            Sight::Failed(error) => self.observer.warning(&error.to_string()),
+            Sight::PassedOver(..) => {}
+        });
+        Ok(Batch { files, end, polling })
+    }
+}
+
+impl Root {
+    fn open(watch: &Watch) -> Result<Self, Error> {
+        let folder = Folder::open(&watch.path)?;
+        let output = match &watch.output_dir {
+            None => None,
+            Some(path) => Some(folder.open_or_make_output(path)?),
+        };
+        Ok(Root { folder, output })
+    }
+}
+
+impl EventSource {
+    fn begin(&self, watch: &Watch, root: &Folder) -> Native {
+        let Some(watcher) = self.watcher.as_ref().filter(|_| watch.watcher != WatcherChoice::Poll) else {
+            return Native::Off(None);
+        };
+        if watch.watcher == WatcherChoice::Auto
+            && let Some(name) = remote_file_system(root)
+        {
+            let why = format!("changes on {name} may happen where this kernel does not see them");
+            return Native::Off(Some(why));
+        }
+        match watcher.watch(&watch.path, self.events.clone()) {
+            Ok(watcher) => Native::On(watcher),
+            Err(error) => Native::Off(Some(error.to_string())),
+        }
+    }
+}
+
+impl Native {
+    /// Watches a folder that is about to be listed. Returns the cause where from now on there are no events at all.
+    fn enter(&mut self, folder: &Path) -> Option<String> {
+        let Native::On(watcher) = self else { return None };
+        match watcher.add(folder) {
+            Ok(()) => None,
+            // It was removed or replaced in this very moment, which raised an event in its parent.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
+            Err(error) => {
+                let why = error.to_string();
+                *self = Native::Off(Some(why.clone()));
+                Some(why)
+            }
+        }
+    }
+}
+
+/// A panic under one of these locks leaves nothing half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

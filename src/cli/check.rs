@@ -1,0 +1,40 @@
+//! `dwindle check`: every problem of the configuration, and what is legal but unlikely to be meant.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use super::exit::Exit;
+use super::print;
+use crate::config;
+use crate::model::Escaped;
+
+/// Prints problems and warnings on standard error, and on standard output whether the configuration can be used.
+pub(super) fn run(files: &[PathBuf]) -> Result<Exit> {
+    let loaded = match config::load(files) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            print::problems(&problems);
+            return Ok(Exit::BadConfiguration);
+        }
+    };
+    print::problems(&loaded.warnings);
+    if loaded.files.is_empty() {
+        print::complain("there is no configuration: neither /etc/dwindle/config.toml nor a file given with -c");
+        return Ok(Exit::BadConfiguration);
+    }
+    let names: Vec<String> = loaded.files.iter().map(|file| Escaped(file).to_string()).collect();
+    let watches = loaded.config.watches.len();
+    let folders = if watches == 1 { "folder" } else { "folders" };
+    let warnings = match loaded.warnings.len() {
+        0 => String::new(),
+        1 => ", 1 warning".to_owned(),
+        many => format!(", {many} warnings"),
+    };
+    print::line(format_args!(
+        "{}: valid, {watches} {folders} to watch{warnings}",
+        names.join(", ")
+    ))
+    .context("cannot write to standard output")?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,177 @@
+//! `dwindle compress`: the files named, all of them, then how many.
+
+use std::fs::{File, Metadata};
+use std::io::{self, IsTerminal, Read};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::args::{Common, Compress};
+use super::both::Both;
+use super::exit::Exit;
+use super::print;
+use super::progress::Progress;
+use crate::agent::{Cancel, FileOptions, OneShot};
+use crate::codec::{self, CompressError, Header};
+use crate::daemon::signals::{Signal, Signals};
+use crate::model::{Error, Escaped, Level, Observer, Reason, Report};
+use crate::runtime::{Runtime, Smol, race};
+
+/// Runs the command to its end.
+pub(super) fn run(common: &Common, arguments: &Compress) -> Result<Exit> {
+    let level = common.level.unwrap_or_default();
+    if arguments.is_filter() {
+        return filter(level);
+    }
+    let signals = Signals::listen().context("cannot receive signals")?;
+    let runtime: Arc<dyn Runtime> = Arc::new(Smol::new().context("cannot start a thread")?);
+    let (stop, abort) = (Cancel::default(), Cancel::default());
+    let oneshot = OneShot {
+        runtime,
+        workers: common.workers.map_or_else(all_cpus, usize::from),
+        options: options(arguments, level),
+        recursive: arguments.recursive,
+        observer: observer(common, arguments),
+        stop: stop.clone(),
+        abort: abort.clone(),
+    };
+    let paths = arguments.paths.clone();
+    let (report, signal) = smol::block_on(async {
+        let mut signal = None;
+        let report = race(vec![
+            Box::pin(oneshot.run(paths)),
+            Box::pin(stop_by_signal(&signals, &stop, &abort, &mut signal)),
+        ])
+        .await;
+        (report, signal)
+    });
+    let report = report?;
+    print::report(&report, arguments.json).context("cannot write the report")?;
+    Ok(match signal {
+        // Unlike a service, whoever named these files wants to know that some are left.
+        Some(signal) if report.left > 0 => Exit::Signal(signal),
+        _ if report.failed > 0 => Exit::SomeFailed,
+        _ => Exit::Done,
+    })
+}
+
+/// The first signal begins nothing more, the second gives up what is in flight. Never ends by itself.
+async fn stop_by_signal<T>(signals: &Signals, stop: &Cancel, abort: &Cancel, last: &mut Option<Signal>) -> T {
+    loop {
+        let signal = signals.next().await;
+        if last.replace(signal).is_some() {
+            abort.cancel();
+        }
+        stop.cancel();
+    }
+}
+
+fn options(arguments: &Compress, level: Level) -> FileOptions {
+    let options = FileOptions::default()
+        .with_level(level)
+        .with_keep_original(arguments.keep)
+        .with_replace(arguments.force);
+    match &arguments.output_dir {
+        Some(folder) => options.with_output_dir(folder),
+        None => options,
+    }
+}
+
+fn all_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A sentence for each failure and each file passed over; with a terminal, a bar.
+fn observer(common: &Common, arguments: &Compress) -> Arc<dyn Observer> {
+    let quiet = common.verbosity() < 0;
+    let mut progress = Progress::new(!quiet && io::stderr().is_terminal());
+    if !arguments.recursive {
+        let sizes = arguments.paths.iter().filter_map(|path| path.symlink_metadata().ok());
+        progress.expect(sizes.filter(Metadata::is_file).map(|file| file.len()).sum());
+    }
+    let sentences = Sentences {
+        progress: progress.clone(),
+        verbosity: common.verbosity(),
+    };
+    Arc::new(Both(progress, sentences))
+}
+
+/// Tells a person what became of the files that did not become a `.gz`, as gzip does.
+struct Sentences {
+    progress: Progress,
+    verbosity: i16,
+}
+
+impl Sentences {
+    fn say(&self, text: impl std::fmt::Display) {
+        self.progress.suspend(|| print::complain(text));
+    }
+}
+
+impl Observer for Sentences {
+    fn compressed(&self, _: &Path, source: &Path, output: &Path, bytes_in: u64, bytes_out: u64, _: Duration) {
+        if self.verbosity > 0 {
+            let (source, output) = (Escaped(source), Escaped(output));
+            self.say(format_args!("{source}: {bytes_in} -> {bytes_out} bytes, now {output}"));
+        }
+    }
+
+    fn skipped(&self, _: &Path, source: &Path, reason: &Reason) {
+        if self.verbosity >= 0 {
+            let hint = if *reason == Reason::Folder {
+                " (-r goes through folders)"
+            } else {
+                ""
+            };
+            self.say(format_args!("{}: left alone: {reason}{hint}", Escaped(source)));
+        }
+    }
+
+    fn failed(&self, _: &Path, _: &Path, error: &Error, _: Option<Duration>) {
+        if self.verbosity > -2 {
+            self.say(error);
+        }
+    }
+
+    fn warning(&self, message: &str) {
+        if self.verbosity >= 0 {
+            self.say(message);
+        }
+    }
+
+    fn finished(&self, _: &Report) {}
+}
+
+/// Standard input to standard output, with nothing else on either; what logrotate's `compresscmd` and a shell's pipe want.
+fn filter(level: Level) -> Result<Exit> {
+    let input = unbuffered(io::stdin().as_fd()).context("cannot read standard input")?;
+    let output = unbuffered(io::stdout().as_fd()).context("cannot write standard output")?;
+    if output.is_terminal() {
+        print::complain("compressed data is not written to a terminal; name a file: dwindle compress - > FILE.gz");
+        return Ok(Exit::Usage);
+    }
+    match compress_stream(input, output, level) {
+        Ok(()) => Ok(Exit::Done),
+        Err(CompressError::Read(error)) => Err(error).context("cannot read standard input"),
+        Err(CompressError::Write(error)) => Err(error).context("cannot write standard output"),
+        Err(CompressError::Stopped(never)) => match never {},
+    }
+}
+
+fn compress_stream(
+    input: impl Read,
+    output: File,
+    level: Level,
+) -> Result<(), CompressError<std::convert::Infallible>> {
+    let header = Header { name: b"", modified: 0 };
+    codec::compress(input, output, &header, level, |_| Ok(()))?;
+    Ok(())
+}
+
+/// Without the line buffering and locks of the standard streams.
+fn unbuffered(stream: std::os::fd::BorrowedFd<'_>) -> io::Result<File> {
+    stream.try_clone_to_owned().map(File::from)
+}

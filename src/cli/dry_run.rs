@@ -1,0 +1,95 @@
+//! `dwindle run --dry-run`: a line per file, and nothing touched.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use super::exit::Exit;
+use super::print;
+use crate::agent::{Prospect, dry_run};
+use crate::model::{Escaped, Size};
+use crate::policy::Watch;
+
+/// Prints what would be done in each watch, then how much that is.
+pub(super) fn run(watches: &[Watch]) -> Result<Exit> {
+    let mut totals = Totals::default();
+    let mut printed = Ok(());
+    for watch in watches {
+        dry_run(watch, &mut |path, prospect| {
+            totals.add(&prospect);
+            let line = Line(watch.path().join(path), prospect);
+            if printed.is_ok() {
+                printed = print::line(line);
+            }
+        })?;
+    }
+    printed
+        .and_then(|()| print::line(&totals))
+        .context("cannot write to standard output")?;
+    Ok(if totals.failed > 0 {
+        Exit::SomeFailed
+    } else {
+        Exit::Done
+    })
+}
+
+/// The verb first, so that lines can be told apart by eye and by grep.
+struct Line(PathBuf, Prospect);
+
+impl Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Line(path, prospect) = self;
+        let path = Escaped(path);
+        match prospect {
+            Prospect::Compress { bytes, output } => {
+                write!(f, "compress {path} -> {}: finished, {}", Escaped(output), Size(*bytes))
+            }
+            Prospect::Wait(wait) => write!(
+                f,
+                "wait     {path}: touched just now, quiet enough in {:.1} s",
+                wait.as_secs_f64()
+            ),
+            Prospect::Skip(reason) => write!(f, "skip     {path}: {reason}"),
+            Prospect::Fail(error) => write!(f, "fail     {path}: {error}"),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Totals {
+    compress: u64,
+    bytes: u64,
+    wait: u64,
+    skipped: u64,
+    failed: u64,
+}
+
+impl Totals {
+    fn add(&mut self, prospect: &Prospect) {
+        match prospect {
+            Prospect::Compress { bytes, .. } => {
+                self.compress += 1;
+                self.bytes += bytes;
+            }
+            Prospect::Wait(_) => self.wait += 1,
+            Prospect::Skip(_) => self.skipped += 1,
+            Prospect::Fail(_) => self.failed += 1,
+        }
+    }
+}
+
+impl Display for Totals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let files = if self.compress == 1 { "file" } else { "files" };
+        write!(
+            f,
+            "Would compress {} {files} of {}; {} to wait for, {} skipped, {} failed",
+            self.compress,
+            Size(self.bytes),
+            self.wait,
+            self.skipped,
+            self.failed
+        )
+    }
+}

@@ -1,0 +1,132 @@
+//! `dwindle run`: the agent, until a signal stops it; one pass with `--once`; one look with `--dry-run`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tracing::{debug, warn};
+
+use super::args::{Common, Run};
+use super::exit::Exit;
+use super::setup::{self, Setup};
+use super::{dry_run, print};
+use crate::agent::{Agent, AgentError};
+use crate::daemon::NotifyWatcher;
+use crate::daemon::logging::LogObserver;
+use crate::daemon::signals::{Signal, Signals};
+use crate::model::Report;
+use crate::policy::{Preset, Watch};
+use crate::runtime::{Runtime, Smol, race};
+
+/// Runs the command to its end.
+pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
+    let Some(Setup { config, warnings }) = setup::read(common, watches_of(&arguments.dirs))? else {
+        return Ok(Exit::BadConfiguration);
+    };
+    if let Some(missing) = config.watches.iter().find(|watch| !watch.path().is_dir()) {
+        print::complain(setup::no_such_folder(missing.path()));
+        return Ok(Exit::TryLater);
+    }
+    if arguments.dry_run {
+        return dry_run::run(&config.watches);
+    }
+    setup::log(common, &config.log, std::io::stderr);
+    for warning in &warnings {
+        warn!("{}", warning.message());
+    }
+    // Before the first file is touched, so that no signal ever finds us unprepared.
+    let signals = Signals::listen().context("cannot receive signals")?;
+    let runtime: Arc<dyn Runtime> = Arc::new(Smol::new().context("cannot start a thread")?);
+    let mut builder = Agent::builder()
+        .level(config.level)
+        .observer(Arc::new(LogObserver::default()))
+        .runtime(runtime);
+    if let Some(workers) = config.workers {
+        builder = builder.workers(workers);
+    }
+    if !arguments.once {
+        builder = builder.watcher(Arc::new(NotifyWatcher));
+    }
+    let ended = smol::block_on(async {
+        let agent = builder.start()?;
+        for watch in config.watches {
+            agent.add_watch(watch).await?;
+        }
+        if arguments.once {
+            agent.end_when_done(config.shutdown_timeout).await?;
+        }
+        until_ended(&agent, &signals, config.shutdown_timeout).await
+    });
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(AgentError::Pattern(error)) => {
+            print::complain(error);
+            return Ok(Exit::BadConfiguration);
+        }
+        Err(AgentError::Folder(error)) => {
+            print::complain(error);
+            return Ok(Exit::TryLater);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    print::report(&ended.report, arguments.json).context("cannot write the report")?;
+    Ok(match ended.aborted_by {
+        Some(signal) => Exit::Signal(signal),
+        None if arguments.once && ended.report.failed > 0 => Exit::SomeFailed,
+        None => Exit::Done,
+    })
+}
+
+/// How the agent ended.
+struct Ended {
+    report: Report,
+    /// The second signal, which cut the drain short.
+    aborted_by: Option<Signal>,
+}
+
+/// The first signal begins the drain, the second aborts it.
+async fn until_ended(agent: &Agent, signals: &Signals, limit: Duration) -> Result<Ended, AgentError> {
+    enum Event {
+        Ended(Result<Report, AgentError>),
+        Signal(Signal),
+    }
+    let mut draining = false;
+    let mut aborted_by = None;
+    loop {
+        let event = race(vec![
+            Box::pin(async { Event::Ended(agent.report().await) }),
+            Box::pin(async { Event::Signal(signals.next().await) }),
+        ])
+        .await;
+        match event {
+            Event::Ended(report) => {
+                return Ok(Ended {
+                    report: report?,
+                    aborted_by,
+                });
+            }
+            Event::Signal(signal) if draining => {
+                debug!("second signal: giving up what is in flight");
+                aborted_by.get_or_insert(signal);
+                // Where it has ended in this moment, its report is next.
+                let _ = agent.abort().await;
+            }
+            Event::Signal(_) => {
+                draining = true;
+                let _ = agent.drain(Some(limit)).await;
+            }
+        }
+    }
+}
+
+/// Folders named on the command line are inboxes; without any, the configuration says what is watched.
+fn watches_of(folders: &[PathBuf]) -> Option<Vec<Watch>> {
+    let inbox = |folder: &PathBuf| Watch::new(absolute(folder), Preset::Inbox);
+    (!folders.is_empty()).then(|| folders.iter().map(inbox).collect())
+}
+
+/// Log lines and rules speak of whole paths; where the current folder is gone, of the path as given.
+fn absolute(folder: &Path) -> PathBuf {
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
+}
