@@ -13,7 +13,7 @@ const SHOWN_CHARACTERS: usize = 160;
 
 /// Whether a problem keeps the configuration from being used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Severity {
+pub(super) enum Severity {
     /// The configuration is refused.
     Error,
     /// Legal, but unlikely to be meant.
@@ -90,7 +90,8 @@ impl Diagnostic {
         self
     }
 
-    pub(crate) fn severity(&self) -> Severity {
+    #[cfg(test)]
+    pub(super) fn severity(&self) -> Severity {
         self.severity
     }
 

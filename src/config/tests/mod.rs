@@ -21,7 +21,7 @@ fn parse(text: &str) -> Result<File, Vec<Diagnostic>> {
 fn problems(text: &str) -> String {
     let mut printed = String::new();
     for problem in parse(text).expect_err("is refused") {
-        assert_eq!(problem.severity(), super::Severity::Error);
+        assert_eq!(problem.severity(), super::diagnostic::Severity::Error);
         writeln!(printed, "{problem}\n").expect("strings take everything");
     }
     printed
