@@ -443,3 +443,8 @@ impl Verdict {
         }
     }
 }
+
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod tests;
