@@ -49,9 +49,9 @@ enum State {
     /// Until the timer with this key.
     Waiting(TimerKey),
     Ready,
-    /// With a worker; whether something happened to it since.
+    /// With a worker; what was learned of the name since, where anything was.
     Begun {
-        touched: bool,
+        again: Option<Origin>,
     },
     /// Failed, with nothing to wait for. The number is its key among the parked.
     Parked(u64),
@@ -103,9 +103,9 @@ impl Files {
             return false;
         };
         match &mut entry.state {
-            State::Begun { touched } => *touched = true,
+            State::Begun { again } => *again = Some(Origin::Arrival),
             // The worker will see whether it is quiet.
-            State::Ready => {}
+            State::Ready => entry.origin = Origin::Arrival,
             State::Waiting(_) | State::Parked(_) => {
                 let entry = Entry {
                     origin: Origin::Arrival,
@@ -119,10 +119,17 @@ impl Files {
 
     /// A scan found the file: it is ready, unless it is known and has a time of its own.
     pub(super) fn found(&mut self, file: FileId, origin: Origin) {
-        match self.table.get(&file).copied() {
-            None => self.make_ready(file, Entry::new(origin)),
-            Some(entry) if matches!(entry.state, State::Parked(_)) => self.make_ready(file, entry),
-            Some(_) => {}
+        let Some(entry) = self.table.get_mut(&file) else {
+            return self.make_ready(file, Entry::new(origin));
+        };
+        match &mut entry.state {
+            // It may be another file than the worker has, with the same name; the event that told so may be among the lost ones.
+            State::Begun { again } => *again = again.or(Some(Origin::Sweep)),
+            State::Parked(_) => {
+                let entry = *entry;
+                self.make_ready(file, entry);
+            }
+            State::Waiting(_) | State::Ready => {}
         }
     }
 
@@ -183,20 +190,20 @@ impl Files {
             self.ready.remove(&watch);
         }
         let entry = self.table.get_mut(&file)?;
-        entry.state = State::Begun { touched: false };
+        entry.state = State::Begun { again: None };
         self.begun += 1;
         Some(file)
     }
 
-    /// A begun file comes back and is no longer known. The flag says whether something happened to it meanwhile.
-    pub(super) fn take_begun(&mut self, file: &FileId) -> Option<(Entry, bool)> {
+    /// A begun file comes back and is no longer known. With it: whether an event or a scan told of the name meanwhile.
+    pub(super) fn take_begun(&mut self, file: &FileId) -> Option<(Entry, Option<Origin>)> {
         let entry = *self.table.get(file)?;
-        let State::Begun { touched } = entry.state else {
+        let State::Begun { again } = entry.state else {
             return None;
         };
         self.table.remove(file);
         self.begun -= 1;
-        Some((entry, touched))
+        Some((entry, again))
     }
 
     /// Who waits for another try will not get one.

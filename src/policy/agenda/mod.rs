@@ -258,9 +258,14 @@ impl Agenda {
 
     /// The answer to [`Action::Begin`].
     pub(crate) fn handle_outcome(&mut self, file: &FileId, outcome: Outcome, now: Instant) -> Verdict {
-        let Some((mut entry, touched)) = self.files.take_begun(file) else {
+        let Some((mut entry, again)) = self.files.take_begun(file) else {
             return Verdict::quiet();
         };
+        let touched = again == Some(Origin::Arrival);
+        let came_as = entry.origin;
+        if touched {
+            entry.origin = Origin::Arrival;
+        }
         let told = Verdict {
             news: true,
             retry_in: None,
@@ -272,7 +277,7 @@ impl Agenda {
                 self.counts.bytes_out += bytes_out;
                 told
             }
-            Outcome::Skipped if entry.origin == Origin::Arrival => {
+            Outcome::Skipped if came_as == Origin::Arrival => {
                 self.counts.skipped += 1;
                 told
             }
@@ -292,8 +297,8 @@ impl Agenda {
                 return Verdict::quiet();
             }
         };
-        if touched {
-            self.come_again(file, now);
+        if let Some(origin) = again {
+            self.come_again(file, origin, now);
         }
         verdict
     }
@@ -422,15 +427,16 @@ impl Agenda {
         }
     }
 
-    /// The file was touched while it was begun: whatever has the name now is looked at anew.
-    fn come_again(&mut self, file: &FileId, now: Instant) {
+    /// The name was told of while the file was begun: whatever has it now is looked at anew.
+    fn come_again(&mut self, file: &FileId, origin: Origin, now: Instant) {
         match (self.ending, self.watches.get(&file.watch)) {
             (Ending::Open | Ending::Once { .. }, Some(scans)) => {
                 let due = now + scans.timing.settle;
-                self.files.wait(file.clone(), Entry::new(Origin::Arrival), due);
+                self.files.wait(file.clone(), Entry::new(origin), due);
             }
-            (Ending::Drain | Ending::Abort, _) => self.counts.left += 1,
-            (_, None) => {}
+            // What a scan saw is most likely the file that was just done.
+            (Ending::Drain | Ending::Abort, _) if origin == Origin::Arrival => self.counts.left += 1,
+            _ => {}
         }
     }
 }
