@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Cause, FileId, WatchId};
+use super::{Cause, FileId, WatchId, after};
 
 /// What is remembered of a file.
 #[derive(Clone, Copy, Debug)]
@@ -97,8 +97,9 @@ impl Files {
         self.pending() == 0
     }
 
-    /// Something happened to a file; false where it is not known.
-    pub(super) fn touch(&mut self, file: &FileId, due: Instant) -> bool {
+    /// Something happened to a file: it waits until `due`, with `patience` no longer than that since it was first found unready. False
+    /// where the file is not known.
+    pub(super) fn touch(&mut self, file: &FileId, now: Instant, due: Instant, patience: Option<Duration>) -> bool {
         let Some(entry) = self.table.get_mut(file) else {
             return false;
         };
@@ -107,11 +108,12 @@ impl Files {
             // The worker will see whether it is quiet.
             State::Ready => entry.origin = Origin::Arrival,
             State::Waiting(_) | State::Parked(_) => {
-                let entry = Entry {
+                let mut entry = Entry {
                     origin: Origin::Arrival,
                     ..*entry
                 };
-                self.wait(file.clone(), entry, due);
+                let latest = patience.map(|patience| after(*entry.unready_since.get_or_insert(now), patience));
+                self.wait(file.clone(), entry, latest.map_or(due, |latest| latest.min(due)));
             }
         }
         true
