@@ -468,4 +468,6 @@ impl Verdict {
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
