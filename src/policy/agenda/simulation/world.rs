@@ -13,6 +13,7 @@ use crate::model::Class;
 /// Milliseconds since the start.
 pub(super) type Millis = u64;
 
+#[allow(clippy::struct_excessive_bools)] // four independent traits of a folder, not a state
 pub(super) struct Folder {
     pub(super) watch: WatchId,
     pub(super) timing: Timing,
@@ -141,7 +142,7 @@ impl Folder {
         match file.kind {
             Kind::PassedOver => Look::Answer(Outcome::Skipped),
             Kind::Forbidden => Look::Answer(Outcome::Failed(Class::Permanent)),
-            Kind::Plain if quiet < settle => Look::Answer(Outcome::NotYet(settle - quiet)),
+            Kind::Plain if quiet < settle => Look::Answer(Outcome::NotYet(settle.saturating_sub(quiet))),
             Kind::Plain if file.faults > 0 => {
                 file.faults -= 1;
                 Look::Answer(Outcome::Failed(Class::Transient))
