@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Cause, FileId, WatchId};
+use super::{Cause, FileId, WatchId, after};
 
 /// What is remembered of a file.
 #[derive(Clone, Copy, Debug)]
@@ -49,9 +49,9 @@ enum State {
     /// Until the timer with this key.
     Waiting(TimerKey),
     Ready,
-    /// With a worker; whether something happened to it since.
+    /// With a worker; what was learned of the name since, where anything was.
     Begun {
-        touched: bool,
+        again: Option<Origin>,
     },
     /// Failed, with nothing to wait for. The number is its key among the parked.
     Parked(u64),
@@ -97,21 +97,23 @@ impl Files {
         self.pending() == 0
     }
 
-    /// Something happened to a file; false where it is not known.
-    pub(super) fn touch(&mut self, file: &FileId, due: Instant) -> bool {
+    /// Something happened to a file: it waits until `due`, with `patience` no longer than that since it was first found unready. False
+    /// where the file is not known.
+    pub(super) fn touch(&mut self, file: &FileId, now: Instant, due: Instant, patience: Option<Duration>) -> bool {
         let Some(entry) = self.table.get_mut(file) else {
             return false;
         };
         match &mut entry.state {
-            State::Begun { touched } => *touched = true,
+            State::Begun { again } => *again = Some(Origin::Arrival),
             // The worker will see whether it is quiet.
-            State::Ready => {}
+            State::Ready => entry.origin = Origin::Arrival,
             State::Waiting(_) | State::Parked(_) => {
-                let entry = Entry {
+                let mut entry = Entry {
                     origin: Origin::Arrival,
                     ..*entry
                 };
-                self.wait(file.clone(), entry, due);
+                let latest = patience.map(|patience| after(*entry.unready_since.get_or_insert(now), patience));
+                self.wait(file.clone(), entry, latest.map_or(due, |latest| latest.min(due)));
             }
         }
         true
@@ -119,10 +121,17 @@ impl Files {
 
     /// A scan found the file: it is ready, unless it is known and has a time of its own.
     pub(super) fn found(&mut self, file: FileId, origin: Origin) {
-        match self.table.get(&file).copied() {
-            None => self.make_ready(file, Entry::new(origin)),
-            Some(entry) if matches!(entry.state, State::Parked(_)) => self.make_ready(file, entry),
-            Some(_) => {}
+        let Some(entry) = self.table.get_mut(&file) else {
+            return self.make_ready(file, Entry::new(origin));
+        };
+        match &mut entry.state {
+            // It may be another file than the worker has, with the same name; the event that told so may be among the lost ones.
+            State::Begun { again } => *again = again.or(Some(Origin::Sweep)),
+            State::Parked(_) => {
+                let entry = *entry;
+                self.make_ready(file, entry);
+            }
+            State::Waiting(_) | State::Ready => {}
         }
     }
 
@@ -183,20 +192,20 @@ impl Files {
             self.ready.remove(&watch);
         }
         let entry = self.table.get_mut(&file)?;
-        entry.state = State::Begun { touched: false };
+        entry.state = State::Begun { again: None };
         self.begun += 1;
         Some(file)
     }
 
-    /// A begun file comes back and is no longer known. The flag says whether something happened to it meanwhile.
-    pub(super) fn take_begun(&mut self, file: &FileId) -> Option<(Entry, bool)> {
+    /// A begun file comes back and is no longer known. With it: whether an event or a scan told of the name meanwhile.
+    pub(super) fn take_begun(&mut self, file: &FileId) -> Option<(Entry, Option<Origin>)> {
         let entry = *self.table.get(file)?;
-        let State::Begun { touched } = entry.state else {
+        let State::Begun { again } = entry.state else {
             return None;
         };
         self.table.remove(file);
         self.begun -= 1;
-        Some((entry, touched))
+        Some((entry, again))
     }
 
     /// Who waits for another try will not get one.

@@ -39,7 +39,7 @@ pub(crate) struct FileId {
 /// What the agenda bounds itself to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Files known at once. Half of them are kept for what events tell; a scan's last batch may go over by its size.
+    /// Files known at once, at least 4. Half of them are kept for what events tell; a scan's last batch may go over by its size.
     pub(crate) files: usize,
     /// Files handed out at once: those with a worker and those in the channel to the workers.
     pub(crate) begun: usize,
@@ -204,8 +204,13 @@ impl Agenda {
         if matches!(self.ending, Ending::Drain | Ending::Abort) {
             return;
         }
-        let due = now + scans.timing.settle;
-        if self.files.touch(file, due) {
+        let due = after(now, scans.timing.settle);
+        // Who is told of again and again must not put off the end for ever.
+        let patience = match self.ending {
+            Ending::Once { patience } => Some(patience),
+            _ => None,
+        };
+        if self.files.touch(file, now, due, patience) {
             return;
         }
         if self.files.len() >= self.limits.files {
@@ -258,9 +263,14 @@ impl Agenda {
 
     /// The answer to [`Action::Begin`].
     pub(crate) fn handle_outcome(&mut self, file: &FileId, outcome: Outcome, now: Instant) -> Verdict {
-        let Some((mut entry, touched)) = self.files.take_begun(file) else {
+        let Some((mut entry, again)) = self.files.take_begun(file) else {
             return Verdict::quiet();
         };
+        let touched = again == Some(Origin::Arrival);
+        let came_as = entry.origin;
+        if touched {
+            entry.origin = Origin::Arrival;
+        }
         let told = Verdict {
             news: true,
             retry_in: None,
@@ -272,7 +282,7 @@ impl Agenda {
                 self.counts.bytes_out += bytes_out;
                 told
             }
-            Outcome::Skipped if entry.origin == Origin::Arrival => {
+            Outcome::Skipped if came_as == Origin::Arrival => {
                 self.counts.skipped += 1;
                 told
             }
@@ -292,8 +302,8 @@ impl Agenda {
                 return Verdict::quiet();
             }
         };
-        if touched {
-            self.come_again(file, now);
+        if let Some(origin) = again {
+            self.come_again(file, origin, now);
         }
         verdict
     }
@@ -317,9 +327,12 @@ impl Agenda {
         self.counts.left += self.files.forget_not_begun();
     }
 
-    /// Finish when everything that is there now has been done; what stays unready for longer than `patience` is left.
+    /// Finish when everything that is there now has been done; what stays unready for longer than `patience` is left. Does nothing
+    /// where a drain has begun.
     pub(crate) fn handle_once(&mut self, patience: Duration) {
-        self.ending = Ending::Once { patience };
+        if self.ending == Ending::Open {
+            self.ending = Ending::Once { patience };
+        }
     }
 
     /// What is to be done now; to be asked until there is nothing.
@@ -383,16 +396,11 @@ impl Agenda {
     }
 
     fn wait_or_leave(&mut self, file: &FileId, mut entry: Entry, wait: Duration, now: Instant) {
-        let due = now + wait;
+        let due = after(now, wait);
         let unready_since = *entry.unready_since.get_or_insert(now);
-        let stays = match self.ending {
-            Ending::Open => self.watches.contains_key(&file.watch),
-            Ending::Once { patience } => due <= unready_since + patience,
-            Ending::Drain | Ending::Abort => false,
-        };
-        if stays {
+        if self.is_tried_again(file, due, unready_since) {
             self.files.wait(file.clone(), entry, due);
-        } else if self.ending != Ending::Open {
+        } else if self.watches.contains_key(&file.watch) {
             self.counts.left += 1;
         }
     }
@@ -407,11 +415,7 @@ impl Agenda {
             Class::Permanent => Duration::MAX,
         };
         let due = now.checked_add(wait);
-        let retried = due.filter(|due| match self.ending {
-            Ending::Open => self.watches.contains_key(&file.watch),
-            Ending::Once { patience } => *due <= unready_since + patience,
-            Ending::Drain | Ending::Abort => false,
-        });
+        let retried = due.filter(|due| self.is_tried_again(file, *due, unready_since));
         match retried {
             Some(due) => self.files.wait(file.clone(), entry, due),
             None => self.counts.failed += self.files.park(file.clone(), entry, self.limits.files / 4),
@@ -422,17 +426,34 @@ impl Agenda {
         }
     }
 
-    /// The file was touched while it was begun: whatever has the name now is looked at anew.
-    fn come_again(&mut self, file: &FileId, now: Instant) {
+    /// Whether a file that is not ready, or failed, gets another try when `due` comes.
+    fn is_tried_again(&self, file: &FileId, due: Instant, unready_since: Instant) -> bool {
+        let in_time = match self.ending {
+            Ending::Open => true,
+            Ending::Once { patience } => due <= after(unready_since, patience),
+            Ending::Drain | Ending::Abort => false,
+        };
+        in_time && self.watches.contains_key(&file.watch)
+    }
+
+    /// The name was told of while the file was begun: whatever has it now is looked at anew.
+    fn come_again(&mut self, file: &FileId, origin: Origin, now: Instant) {
         match (self.ending, self.watches.get(&file.watch)) {
             (Ending::Open | Ending::Once { .. }, Some(scans)) => {
-                let due = now + scans.timing.settle;
-                self.files.wait(file.clone(), Entry::new(Origin::Arrival), due);
+                let due = after(now, scans.timing.settle);
+                self.files.wait(file.clone(), Entry::new(origin), due);
             }
-            (Ending::Drain | Ending::Abort, _) => self.counts.left += 1,
-            (_, None) => {}
+            // What a scan saw is most likely the file that was just done.
+            (Ending::Drain | Ending::Abort, Some(_)) if origin == Origin::Arrival => self.counts.left += 1,
+            _ => {}
         }
     }
+}
+
+/// The moment after a wait. A wait may be as long as [`Duration::MAX`], which no moment is after; a century does as well.
+fn after(now: Instant, wait: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    now + wait.min(CENTURY)
 }
 
 impl Verdict {
@@ -443,3 +464,10 @@ impl Verdict {
         }
     }
 }
+
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;

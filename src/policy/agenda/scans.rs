@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{Action, Cause, Timing, WatchId, backoff};
+use super::{Action, Cause, Timing, WatchId, after, backoff};
 
 /// More subfolders than this at once become one scan of the whole.
 const MOST_FOLDERS: usize = 256;
@@ -64,7 +64,7 @@ impl Scans {
     pub(super) fn rescan_every(&mut self, interval: Duration, now: Instant) {
         self.timing.rescan_every = interval;
         if let Some(at) = self.sweep_at {
-            self.sweep_at = Some(at.min(now + interval));
+            self.sweep_at = Some(at.min(after(now, interval)));
         }
     }
 
@@ -112,7 +112,7 @@ impl Scans {
         if end && whole {
             self.failures = 0;
             self.not_before = Some(now + PAUSE);
-            self.sweep_at = Some(now + self.timing.rescan_every);
+            self.sweep_at = Some(after(now, self.timing.rescan_every));
         }
         Some(cause)
     }
