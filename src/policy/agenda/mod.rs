@@ -296,7 +296,7 @@ impl Agenda {
                 self.wait_or_leave(file, entry, wait, now);
                 return Verdict::quiet();
             }
-            Outcome::Failed(class) => return self.fail(file, entry, class, touched, now),
+            Outcome::Failed(class) => return self.fail(file, entry, class, again.is_some(), now),
             Outcome::Cancelled => {
                 self.counts.left += 1;
                 return Verdict::quiet();
@@ -405,13 +405,13 @@ impl Agenda {
         }
     }
 
-    fn fail(&mut self, file: &FileId, mut entry: Entry, class: Class, touched: bool, now: Instant) -> Verdict {
+    fn fail(&mut self, file: &FileId, mut entry: Entry, class: Class, told_of: bool, now: Instant) -> Verdict {
         entry.failed_tries = entry.failed_tries.saturating_add(1);
         let unready_since = *entry.unready_since.get_or_insert(now);
         let wait = match class {
             Class::Transient => backoff(entry.failed_tries),
-            // Something happened to it meanwhile: perhaps what it needed.
-            Class::Permanent if touched => backoff(1),
+            // Something happened to the name meanwhile: perhaps what it needed.
+            Class::Permanent if told_of => backoff(1),
             Class::Permanent => Duration::MAX,
         };
         let due = now.checked_add(wait);

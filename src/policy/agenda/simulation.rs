@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -269,7 +269,7 @@ impl Simulation {
             }
             Happening::LostEvents(watch) => {
                 self.agenda.handle_lost_events(watch, Cause::EventsLost, now);
-                self.model.owe_scan(watch, "".as_ref(), Cause::EventsLost);
+                self.model.owe_scan(watch, Path::new(""), Cause::EventsLost);
             }
             Happening::Unreachable(watch) => self.lose(watch),
             Happening::Reachable(watch) => {
@@ -319,7 +319,9 @@ impl Simulation {
             return;
         };
         let watch = folder.watch;
-        match folder.change(&mut self.rng, self.now) {
+        let change = folder.change(&mut self.rng, self.now);
+        self.tell(|| format!("  in {watch:?}: {change:?}"));
+        match change {
             Change::Nothing => {}
             Change::File(path, written_until) => {
                 self.tell_of_file(watch, &path, self.now);
@@ -340,7 +342,7 @@ impl Simulation {
         }
     }
 
-    fn tell_of_file(&mut self, watch: WatchId, path: &std::path::Path, at: Millis) {
+    fn tell_of_file(&mut self, watch: WatchId, path: &Path, at: Millis) {
         let path = path.into();
         self.tell_of(watch, at, Happening::Event(FileId { watch, path }));
     }

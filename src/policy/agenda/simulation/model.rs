@@ -191,7 +191,7 @@ impl Model {
                 known.failed_tries += 1;
                 let wait = match class {
                     Class::Transient => Some(backoff(known.failed_tries)),
-                    Class::Permanent => touched.then_some(backoff(1)),
+                    Class::Permanent => again.map(|_| backoff(1)),
                 };
                 known.unready_since.get_or_insert(now);
                 if !wait.is_some_and(|wait| self.waits_again(file, known, wait, now)) {

@@ -55,6 +55,7 @@ pub(super) enum Look {
 }
 
 /// What changed.
+#[derive(Debug)]
 pub(super) enum Change {
     Nothing,
     /// The file has this name now, and is written until then.
