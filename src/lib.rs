@@ -26,6 +26,8 @@ mod policy;
 mod storage;
 
 #[cfg(feature = "config")]
+// Without the program only the tests ask for it.
+#[cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 mod config;
 #[cfg(any(feature = "cli", feature = "watch"))]
 mod daemon;

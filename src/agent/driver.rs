@@ -87,8 +87,10 @@ struct Running {
 /// A batch, and the scan to be continued; without a result where the work panicked.
 struct Scanned {
     watch: WatchId,
-    result: Option<Result<(Box<dyn Walk>, Batch), Error>>,
+    result: Option<ScanResult>,
 }
+
+type ScanResult = Result<(Box<dyn Walk>, Batch), Error>;
 
 /// Whatever the driver waits for.
 enum Input {
@@ -340,9 +342,12 @@ impl Driver {
         let job = Arc::clone(&running.site.job);
         let cancel = self.cancel.clone();
         let path = Arc::clone(&file.path);
-        let work = Box::new(move || match cancel.is_cancelled() {
-            true => Attempt::Cancelled,
-            false => job.attempt(&path, &cancel),
+        let work = Box::new(move || {
+            if cancel.is_cancelled() {
+                Attempt::Cancelled
+            } else {
+                job.attempt(&path, &cancel)
+            }
         });
         // The agenda begins no more than the channel has room for.
         let _ = self.pool.tasks.try_send(Task { key: file, work });
@@ -408,12 +413,7 @@ async fn receive<T>(channel: &Receiver<T>, input: impl FnOnce(T) -> Input) -> In
     }
 }
 
-fn next_batch(
-    job: &dyn Job,
-    walk: Option<Box<dyn Walk>>,
-    folder: Option<&Path>,
-    most: usize,
-) -> Result<(Box<dyn Walk>, Batch), Error> {
+fn next_batch(job: &dyn Job, walk: Option<Box<dyn Walk>>, folder: Option<&Path>, most: usize) -> ScanResult {
     let mut walk = match (folder, walk) {
         (Some(folder), _) => job.scan(folder)?,
         (None, Some(walk)) => walk,

@@ -126,7 +126,7 @@ impl Feeder {
         loop {
             let batch = scan.next_batch(BATCH, &mut |sight| {
                 if let Sight::Failed(error) = sight {
-                    self.fail(Named::alone(&error.path().to_owned()), error);
+                    self.fail(Named::alone(error.path()), error);
                 }
             });
             for relative in batch.files {
@@ -148,9 +148,12 @@ impl Feeder {
             path: named.path.clone(),
             within: None,
         };
-        let work = Box::new(move || match stop.is_cancelled() {
-            true => Attempt::Cancelled,
-            false => desk.compress(&named),
+        let work = Box::new(move || {
+            if stop.is_cancelled() {
+                Attempt::Cancelled
+            } else {
+                desk.compress(&named)
+            }
         });
         // The workers are gone when the runtime is, and so is whoever would count.
         let _ = self.tasks.send_blocking(Task { key, work });

@@ -130,7 +130,7 @@ fn a_removed_watch_gets_no_new_work(runtime: Arc<dyn Runtime>) {
     block_on(agent.agent.remove_watch(agent.watch)).unwrap();
     folder.put("b");
     agent.events.file(Path::new("b"));
-    assert_eq!(agent.snapshot().watches, [PathBuf::new(); 0]);
+    assert!(agent.snapshot().watches.is_empty());
     assert_eq!(agent.shutdown(LONG).compressed, 1);
     assert_eq!(folder.compressed(), set(["a"]));
 }

@@ -21,7 +21,7 @@ use crate::runtime::{Runtime, Smol, race};
 
 /// Runs the command to its end.
 pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
-    let Some(Setup { config, warnings }) = setup::read(common, watches_of(&arguments.dirs))? else {
+    let Some(Setup { config, warnings }) = setup::read(common, watches_of(&arguments.dirs)) else {
         return Ok(Exit::BadConfiguration);
     };
     if let Some(missing) = config.watches.iter().find(|watch| !watch.path().is_dir()) {
@@ -31,7 +31,7 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
     if arguments.dry_run {
         return dry_run::run(&config.watches);
     }
-    setup::log(common, &config.log, std::io::stderr);
+    setup::log(common, config.log, std::io::stderr);
     for warning in &warnings {
         warn!("{}", warning.message());
     }

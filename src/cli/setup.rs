@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use anyhow::Result;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -21,7 +20,7 @@ pub(super) struct Setup {
 
 /// The configuration, with what the command line says instead; nothing, after telling why, where it cannot be used. With `watches`, no
 /// configuration is read.
-pub(super) fn read(common: &Common, watches: Option<Vec<Watch>>) -> Result<Option<Setup>> {
+pub(super) fn read(common: &Common, watches: Option<Vec<Watch>>) -> Option<Setup> {
     let (mut config, warnings) = if let Some(watches) = watches {
         let config = Config {
             watches,
@@ -33,22 +32,22 @@ pub(super) fn read(common: &Common, watches: Option<Vec<Watch>>) -> Result<Optio
             Ok(loaded) => loaded,
             Err(problems) => {
                 print::problems(&problems);
-                return Ok(None);
+                return None;
             }
         };
         if loaded.config.watches.is_empty() {
             print::complain(nothing_to_watch(&loaded.files));
-            return Ok(None);
+            return None;
         }
         (loaded.config, loaded.warnings)
     };
     config.workers = common.workers.map(usize::from).or(config.workers);
     config.level = common.level.unwrap_or(config.level);
-    Ok(Some(Setup { config, warnings }))
+    Some(Setup { config, warnings })
 }
 
 /// Log events go to `writer` from now on.
-pub(super) fn log<W>(common: &Common, log: &Log, writer: W)
+pub(super) fn log<W>(common: &Common, log: Log, writer: W)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {

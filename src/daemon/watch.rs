@@ -72,11 +72,7 @@ fn tell(root: &Path, events: &Events, event: notify::Result<notify::Event>) {
             EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) if is_root => events.lost(),
             EventKind::Create(CreateKind::Folder) => events.folder(relative),
             EventKind::Create(_) => events.file(relative),
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
-                if !(is_like_unnamed(relative) && path.symlink_metadata().is_err()) {
-                    events.file(relative);
-                }
-            }
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) if !is_unnamed(path) => events.file(relative),
             EventKind::Modify(ModifyKind::Name(RenameMode::To)) => {
                 // The kernel says whether it is a folder; notify does not pass that on.
                 if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
@@ -92,10 +88,10 @@ fn tell(root: &Path, events: &Events, event: notify::Result<notify::Event>) {
 
 /// The kernel calls a file that was opened with `O_TMPFILE` by its inode number, `#123`, when its writer closes it. Every output of ours
 /// is such a file, and there is nothing of that name to look at.
-fn is_like_unnamed(path: &Path) -> bool {
+fn is_unnamed(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-    name.strip_prefix(b"#")
-        .is_some_and(|number| number.iter().all(u8::is_ascii_digit))
+    let is_number = |rest: &[u8]| rest.iter().all(u8::is_ascii_digit);
+    name.strip_prefix(b"#").is_some_and(is_number) && path.symlink_metadata().is_err()
 }
 
 /// notify's error in the words of an admin who has to do something about it.

@@ -97,6 +97,7 @@ impl Watch {
     }
 
     /// The path that the output of a file would have, were it free; `file` is relative to the folder.
+    #[cfg(feature = "cli")]
     pub(crate) fn output_of(&self, file: &Path) -> PathBuf {
         let mut path = match &self.output_dir {
             Some(folder) => self.path.join(folder).join(file),

@@ -34,9 +34,8 @@ impl WaitGroup {
     /// Ends when every token handed out has been dropped.
     pub(crate) async fn wait(self) {
         drop(self.token);
-        match self.all_dropped.recv().await {
-            Ok(never) => match never {},
-            Err(async_channel::RecvError) => {}
+        if let Ok(never) = self.all_dropped.recv().await {
+            match never {}
         }
     }
 }

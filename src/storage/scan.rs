@@ -51,6 +51,10 @@ pub(crate) enum Sight<'a> {
     /// This folder is open and about to be listed. What is put in it from now on may be missed: watch it first.
     Entered(&'a Path),
     /// This is left alone.
+    #[cfg_attr(
+        not(feature = "cli"),
+        expect(dead_code, reason = "only the program's dry run asks what and why")
+    )]
     PassedOver(&'a Path, Reason),
     /// A folder could not be opened or not be listed to its end. The walk goes on.
     Failed(Error),
