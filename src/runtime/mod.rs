@@ -19,7 +19,7 @@ pub(crate) use race::race;
 pub use threads::Threads;
 
 #[cfg(feature = "smol")]
-pub use smol::Smol;
+pub use self::smol::Smol;
 
 /// A future on the heap that may be sent to another thread.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
