@@ -67,6 +67,7 @@ pub struct AgentBuilder {
     observer: Arc<dyn Observer>,
     watcher: Option<Arc<dyn Watcher>>,
     runtime: Option<Arc<dyn Runtime>>,
+    watches: Vec<Watch>,
 }
 
 impl AgentBuilder {
@@ -119,12 +120,28 @@ impl AgentBuilder {
         self
     }
 
-    /// Starts the agent's tasks on the runtime. It watches nothing yet. Does not block.
+    /// A folder to watch from the start; may be called several times. [`Agent::add_watch`] adds more later.
+    #[must_use]
+    pub fn watch(mut self, watch: Watch) -> Self {
+        self.watches.push(watch);
+        self
+    }
+
+    /// Starts the agent's tasks on the runtime, and watches the folders given.
     ///
     /// # Errors
     ///
-    /// [`AgentError::NoRuntime`].
-    pub fn start(self) -> Result<Agent, AgentError> {
+    /// [`AgentError::NoRuntime`], and those of [`Agent::add_watch`] for each folder given; the agent has ended then.
+    pub async fn start(mut self) -> Result<Agent, AgentError> {
+        let watches = std::mem::take(&mut self.watches);
+        let agent = self.start_without_watches()?;
+        for watch in watches {
+            agent.add_watch(watch).await?;
+        }
+        Ok(agent)
+    }
+
+    fn start_without_watches(self) -> Result<Agent, AgentError> {
         let runtime = self.runtime.ok_or(AgentError::NoRuntime)?;
         let (inbox, events) = async_channel::bounded(self.inbox);
         let (commands, command_queue) = async_channel::bounded(16);
@@ -182,6 +199,7 @@ impl Agent {
             observer: Arc::new(()),
             watcher: None,
             runtime: None,
+            watches: Vec::new(),
         }
     }
 

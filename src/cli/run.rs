@@ -48,11 +48,11 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
     if !arguments.once {
         builder = builder.watcher(Arc::new(NotifyWatcher));
     }
+    for watch in config.watches {
+        builder = builder.watch(watch);
+    }
     let ended = smol::block_on(async {
-        let agent = builder.start()?;
-        for watch in config.watches {
-            agent.add_watch(watch).await?;
-        }
+        let agent = builder.start().await?;
         if arguments.once {
             agent.end_when_done(config.shutdown_timeout).await?;
         }
