@@ -1,8 +1,11 @@
 //! One file that a person or a program names: no waiting, no watching, the same commit.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+use rustix::io::Errno;
 
 use crate::model::{Error, Level, Observer, Reason, Step};
 use crate::policy::{OnConflict, Select, compressed_suffix};
@@ -161,7 +164,7 @@ impl Desk {
 
     fn try_compress(&self, named: &Named) -> Result<Attempt, Error> {
         let path = named.path.as_path();
-        let missing = || Error::new(Step::Open, path, std::io::ErrorKind::NotFound);
+        let missing = || Error::new(Step::Open, path, Errno::NOENT);
         let Some(name) = path.file_name() else {
             return Ok(Attempt::Skipped(Reason::Folder));
         };
@@ -198,10 +201,19 @@ impl Desk {
         };
         match work.commit() {
             Attempt::Skipped(Reason::NameTaken) => {
-                let message = "a .gz with other content has its name already";
-                Err(Error::permanent(Step::Publish, path, message))
+                let message = if self.options.replace {
+                    "what has the name of its .gz is no regular file, and only those are replaced"
+                } else {
+                    "a .gz of that name is there already, with other content"
+                };
+                let cause = io::Error::new(io::ErrorKind::AlreadyExists, message);
+                Err(Error::new(Step::Publish, path, cause))
             }
-            Attempt::NotYet(_) | Attempt::Gone => Err(changing(path)),
+            Attempt::NotYet(_) => Err(changing(path)),
+            Attempt::Gone => {
+                let message = "it was removed or renamed while it was being compressed";
+                Err(Error::permanent(Step::Read, path, message))
+            }
             attempt => Ok(attempt),
         }
     }
@@ -234,7 +246,11 @@ impl Desk {
     }
 }
 
-/// It was written to, renamed or removed while it was being compressed.
+/// It was written to while it was being compressed.
 fn changing(path: &Path) -> Error {
-    Error::transient(Step::Read, path, "it was changed meanwhile; its writer is not done")
+    Error::transient(
+        Step::Read,
+        path,
+        "it was changed while it was being compressed; its writer is not done",
+    )
 }

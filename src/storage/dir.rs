@@ -116,6 +116,10 @@ impl Folder {
 
     /// The path of what has this name in it, for messages.
     pub(crate) fn path_of(&self, name: &OsStr) -> PathBuf {
+        // Whoever named FILE is not told of ./FILE.
+        if self.path == Path::new(".") {
+            return PathBuf::from(name);
+        }
         self.path.join(name)
     }
 }

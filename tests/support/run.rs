@@ -32,6 +32,14 @@ impl Dwindle {
         Self::from_program(sandbox, env!("CARGO_BIN_EXE_dwindle"))
     }
 
+    /// A script for sh(1), in which `"$DWINDLE"` is the program: for redirections that only a shell makes.
+    pub(crate) fn in_shell(sandbox: &Sandbox, script: &str) -> Self {
+        let program = env!("CARGO_BIN_EXE_dwindle");
+        Self::from_program(sandbox, "sh")
+            .env("DWINDLE", program)
+            .args(["-c", script])
+    }
+
     fn from_program(sandbox: &Sandbox, program: &str) -> Self {
         let runtime = sandbox.folder(".runtime");
         Dwindle {
