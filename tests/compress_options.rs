@@ -66,6 +66,17 @@ fn keep_keeps_the_original_and_is_said_with_other_flags_together() {
     let output = compress(&sandbox, "-k f").finish().expect_code(0);
     assert_eq!(output.report().skipped, 1, "{output}");
     assert_eq!(output.stderr, "dwindle: f: skipped: its .gz is there and up to date\n");
+    fs::write(sandbox.path("f.gz"), "something else").unwrap();
+    let time = sandbox.path("f").metadata().unwrap().modified().unwrap();
+    fs::File::options()
+        .append(true)
+        .open(sandbox.path("f.gz"))
+        .unwrap()
+        .set_modified(time)
+        .unwrap();
+    let output = compress(&sandbox, "-kf f").finish().expect_code(0);
+    assert_eq!(output.report().compressed, 1, "{output}");
+    assert_gz_of(&sandbox.path("f.gz"), &original);
 }
 
 #[test]

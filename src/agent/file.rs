@@ -236,6 +236,7 @@ impl Desk {
             output,
             level: self.options.level,
             keep_original: self.options.keep_original,
+            renew: self.options.replace,
             on_conflict: if self.options.replace {
                 OnConflict::Replace
             } else {

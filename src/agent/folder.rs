@@ -119,6 +119,7 @@ impl WatchedFolder {
             },
             level: self.level,
             keep_original: self.watch.keep_original,
+            renew: false,
             on_conflict: self.watch.on_conflict,
             durable: self.watch.durable,
         };

@@ -28,6 +28,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) output: OutputPlace<'a>,
     pub(crate) level: Level,
     pub(crate) keep_original: bool,
+    /// Whether the output of a kept original is made anew even where its time says that it is up to date.
+    pub(crate) renew: bool,
     pub(crate) on_conflict: OnConflict,
     /// Whether the output is made durable before the original goes.
     pub(crate) durable: bool,
@@ -172,6 +174,7 @@ impl Commit<'_> {
             output,
             on_conflict: self.plan.on_conflict,
             keep_original: self.plan.keep_original,
+            renew: self.plan.renew,
             durable: self.plan.durable,
             digest,
         };
