@@ -173,6 +173,8 @@ impl Job for WatchedFolder {
         };
         Ok(Box::new(FolderWalk {
             scan,
+            root,
+            events: self.source.events.clone(),
             observer: Arc::clone(&self.observer),
             native: Arc::clone(&self.native),
         }))
@@ -182,6 +184,8 @@ impl Job for WatchedFolder {
 /// A scan that watches each folder before it lists it.
 struct FolderWalk {
     scan: Option<Scan>,
+    root: Arc<Root>,
+    events: Events,
     observer: Arc<dyn Observer>,
     native: Arc<Mutex<Native>>,
 }
@@ -196,7 +200,12 @@ impl Walk for FolderWalk {
         };
         let mut polling = None;
         let storage::Batch { files, end } = scan.next_batch(most, &mut |sight| match sight {
-            Sight::Entered(folder) => polling = polling.take().or_else(|| lock(&self.native).enter(folder)),
+            Sight::Entered(folder) => {
+                polling = polling.take().or_else(|| lock(&self.native).enter(folder));
+                if folder.as_os_str().is_empty() && !self.root.has_its_path() {
+                    self.events.lost();
+                }
+            }
             Sight::Failed(error) => self.observer.warning(&error.to_string()),
             Sight::PassedOver(..) => {}
         });
@@ -212,6 +221,15 @@ impl Root {
             Some(path) => Some(folder.open_or_make_output(path)?),
         };
         Ok(Root { folder, output })
+    }
+
+    /// Whether the path still leads to this folder. Asked when the watch stands: what happened to the path before raised no event.
+    fn has_its_path(&self) -> bool {
+        let found = Folder::open(self.folder.path()).and_then(|found| found.identity());
+        match (found, self.folder.identity()) {
+            (Ok(found), Ok(known)) => found == known,
+            _ => false,
+        }
     }
 }
 
