@@ -1,8 +1,9 @@
 //! One file that a person or a program names: no waiting, no watching, the same commit.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rustix::io::Errno;
@@ -134,6 +135,8 @@ pub(super) struct Desk {
     rules: Rules,
     observer: Arc<dyn Observer>,
     abort: Cancel,
+    /// Where outputs may replace others, those that were begun here: one of them must not replace another.
+    begun: Mutex<HashSet<PathBuf>>,
 }
 
 impl Desk {
@@ -154,6 +157,7 @@ impl Desk {
             },
             observer,
             abort,
+            begun: Mutex::default(),
         })
     }
 
@@ -191,6 +195,10 @@ impl Desk {
 
     fn commit(&self, named: &Named, parent: &Folder, candidate: &Candidate) -> Result<Attempt, Error> {
         let path = named.path.as_path();
+        if !self.claim_output(named) {
+            let message = "another of these files has the same name, and its .gz goes to the same folder";
+            return Err(Error::permanent(Step::Publish, path, message));
+        }
         let work = Work {
             candidate,
             parent,
@@ -216,6 +224,19 @@ impl Desk {
             }
             attempt => Ok(attempt),
         }
+    }
+
+    /// False where the output would replace that of another file of this run.
+    fn claim_output(&self, named: &Named) -> bool {
+        if self.output.is_none() || !self.options.replace {
+            return true;
+        }
+        let output = match &named.within {
+            Some((_, relative)) => relative.clone(),
+            None => named.path.file_name().map(PathBuf::from).unwrap_or_default(),
+        };
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.insert(output)
     }
 
     fn plan<'a>(&'a self, named: &'a Named, parent: &'a Folder) -> Plan<'a> {

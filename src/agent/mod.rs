@@ -71,10 +71,10 @@ pub struct AgentBuilder {
 }
 
 impl AgentBuilder {
-    /// How many files are compressed at once; at least 1. Default: the CPUs this process may use (affinity and cgroup quota count).
+    /// How many files are compressed at once, 1 to 1,024. Default: the CPUs this process may use (affinity and cgroup quota count).
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = workers.max(1);
+        self.workers = workers.clamp(1, 1024);
         self
     }
 

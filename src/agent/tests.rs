@@ -358,7 +358,7 @@ impl Walk for FakeWalk {
         Ok(Batch {
             files,
             end: self.0.is_empty(),
-            polling: None,
+            ..Batch::default()
         })
     }
 }

@@ -318,8 +318,8 @@ fn parse_level(text: &str) -> Result<Level, String> {
 }
 
 fn parse_workers(text: &str) -> Result<NonZeroUsize, String> {
-    text.parse()
-        .map_err(|_| "the number of workers is a whole number, 1 or more".to_owned())
+    let workers = text.parse().ok().filter(|workers: &NonZeroUsize| workers.get() <= 1024);
+    workers.ok_or_else(|| "the number of workers is a whole number from 1 to 1024".to_owned())
 }
 
 /// Says so where a wrong value stands in a `DWINDLE_*` variable: whoever sees the sentence may have typed no option at all.
