@@ -90,7 +90,8 @@ struct Scanned {
     result: Option<ScanResult>,
 }
 
-type ScanResult = Result<(Box<dyn Walk>, Batch), Error>;
+/// Without the scan where the batch ends it.
+type ScanResult = Result<(Option<Box<dyn Walk>>, Batch), Error>;
 
 /// Whatever the driver waits for.
 enum Input {
@@ -141,6 +142,14 @@ impl Driver {
         let report = self.report();
         drop(self.pool.tasks);
         self.pool.workers.wait().await;
+        let (sites, (_, scans)) = (self.sites, self.scans);
+        let close = move || {
+            drop(sites);
+            scans.close();
+            while scans.try_recv().is_ok() {}
+        };
+        // Without an answer where the runtime ends, and drops it all the same.
+        let _ = unblock(&*self.runtime, close).await;
         self.observer.finished(&report);
         // Where nobody waits for it, the observer has it.
         let _ = self.channels.report.try_send(report);
@@ -217,7 +226,8 @@ impl Driver {
         match command {
             Command::Add(watch, site) => self.add(watch, site, now),
             Command::Remove(watch, done) => {
-                self.sites.remove(&watch);
+                let site = self.sites.remove(&watch);
+                self.release(site);
                 self.agenda.remove_watch(watch);
                 let _ = done.try_send(());
             }
@@ -285,7 +295,7 @@ impl Driver {
     fn handle_scanned(&mut self, scanned: Scanned, now: Instant) {
         let watch = scanned.watch;
         let Some(running) = self.sites.get_mut(&watch) else {
-            return;
+            return self.release(scanned);
         };
         let result = scanned.result.unwrap_or_else(|| {
             let cause = "the scan ended without an answer (a fault in dwindle)";
@@ -302,7 +312,7 @@ impl Driver {
                     running.site.native = false;
                     self.agenda.rescan_every(watch, running.site.poll_interval, now);
                 }
-                running.walk = (!batch.end).then_some(walk);
+                running.walk = walk;
                 self.agenda.handle_scanned(watch, batch.files, batch.end, now);
             }
             Err(error) => {
@@ -372,8 +382,15 @@ impl Driver {
         let answer = self.scans.0.clone();
         self.runtime.spawn(Box::pin(async move {
             let result = unblock(&*runtime, move || next_batch(&*job, walk, folder.as_deref(), most)).await;
-            let _ = answer.send(Scanned { watch, result }).await;
+            if let Err(unwanted) = answer.send(Scanned { watch, result }).await {
+                runtime.unblock(Box::new(move || drop(unwanted)));
+            }
         }));
+    }
+
+    /// Drops what has folders open: closing them may block.
+    fn release(&self, folders: impl Send + 'static) {
+        self.runtime.unblock(Box::new(move || drop(folders)));
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -420,5 +437,5 @@ fn next_batch(job: &dyn Job, walk: Option<Box<dyn Walk>>, folder: Option<&Path>,
         (None, None) => job.scan(Path::new(""))?,
     };
     let batch = walk.next(most)?;
-    Ok((walk, batch))
+    Ok(((!batch.end).then_some(walk), batch))
 }
