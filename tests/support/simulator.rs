@@ -117,13 +117,23 @@ impl Simulator {
     }
 
     /// Runs until the condition holds. False where it does not and nothing will ever happen again.
-    pub(crate) fn run_until(&self, mut condition: impl FnMut() -> bool) -> bool {
-        while !condition() {
-            if !self.step() && !self.world.jump(Duration::MAX) {
-                return false;
-            }
+    pub(crate) fn run_until(&self, condition: impl FnMut() -> bool) -> bool {
+        self.run_until_or(Duration::MAX, condition)
+    }
+
+    /// Runs for so long.
+    pub(crate) fn advance(&self, time: Duration) {
+        self.run_within(time, || false);
+    }
+
+    /// Runs until the condition holds, or for so long: false then.
+    pub(crate) fn run_within(&self, time: Duration, condition: impl FnMut() -> bool) -> bool {
+        let end = self.elapsed() + time;
+        let holds = self.run_until_or(end, condition);
+        if !holds {
+            self.world.lock().now = end;
         }
-        true
+        holds
     }
 
     /// Runs whatever can run without time going by.
@@ -131,14 +141,13 @@ impl Simulator {
         while self.step() {}
     }
 
-    /// Runs for so long.
-    pub(crate) fn advance(&self, time: Duration) {
-        let end = self.elapsed() + time;
-        self.run_until_idle();
-        while self.world.jump(end) {
-            self.run_until_idle();
+    fn run_until_or(&self, latest: Duration, mut condition: impl FnMut() -> bool) -> bool {
+        while !condition() {
+            if !self.step() && !self.world.jump(latest) {
+                return false;
+            }
         }
-        self.world.lock().now = end;
+        true
     }
 
     /// Runs until the future, which is polled here as one more task, number 0, is ready.
