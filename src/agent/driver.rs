@@ -57,9 +57,20 @@ pub struct Snapshot {
 
 pub(super) struct Channels {
     pub(super) inbox: Receiver<Event>,
-    pub(super) commands: Receiver<Command>,
+    pub(super) commands: Commands,
     /// Takes the one report.
     pub(super) report: Sender<Report>,
+}
+
+/// What the agent's handle asks. A channel keeps what is left in it for as long as somebody could still send, and with it the ways to
+/// answer, so that whoever asked at the very end would wait for ever: hence what nobody will read any more is taken out and dropped.
+pub(super) struct Commands(pub(super) Receiver<Command>);
+
+impl Drop for Commands {
+    fn drop(&mut self) {
+        self.0.close();
+        while self.0.try_recv().is_ok() {}
+    }
 }
 
 pub(super) struct Driver {
@@ -142,9 +153,9 @@ impl Driver {
         let report = self.report();
         drop(self.pool.tasks);
         self.pool.workers.wait().await;
-        let (sites, (_, scans)) = (self.sites, self.scans);
+        let (sites, commands, (_, scans)) = (self.sites, self.channels.commands, self.scans);
         let close = move || {
-            drop(sites);
+            drop((sites, commands));
             scans.close();
             while scans.try_recv().is_ok() {}
         };
@@ -166,7 +177,7 @@ impl Driver {
         ];
         if !self.abandoned {
             inputs.push(Box::pin(async {
-                commands.recv().await.map_or(Input::Abandoned, Input::Command)
+                commands.0.recv().await.map_or(Input::Abandoned, Input::Command)
             }));
         }
         if let Some(at) = self.agenda.poll_timeout().into_iter().chain(self.deadline).min() {
