@@ -79,7 +79,7 @@ pub(super) struct Driver {
     agenda: Agenda,
     sites: BTreeMap<WatchId, Running>,
     channels: Channels,
-    pool: Pool<FileId, Attempt>,
+    pool: Pool<Begun, Attempt>,
     scans: (Sender<Scanned>, Receiver<Scanned>),
     cancel: Cancel,
     started: Instant,
@@ -93,6 +93,12 @@ struct Running {
     walk: Option<Box<dyn Walk>>,
     /// It could not be reached when last tried.
     lost: bool,
+}
+
+/// A file with a worker. Its watch may end meanwhile, and what came of it is told all the same.
+struct Begun {
+    file: FileId,
+    folder: PathBuf,
 }
 
 /// A batch, and the scan to be continued; without a result where the work panicked.
@@ -110,7 +116,7 @@ enum Input {
     Command(Command),
     /// Nobody holds the agent any more.
     Abandoned,
-    Attempted(FileId, Option<Attempt>),
+    Attempted(Begun, Option<Attempt>),
     Scanned(Scanned),
     Time,
 }
@@ -123,7 +129,7 @@ impl Driver {
         files: usize,
         channels: Channels,
     ) -> Self {
-        let begun = Pool::<FileId, Attempt>::capacity(workers);
+        let begun = Pool::<Begun, Attempt>::capacity(workers);
         Driver {
             agenda: Agenda::new(Limits { files, begun }),
             pool: Pool::start(&runtime, workers),
@@ -169,8 +175,8 @@ impl Driver {
     async fn next_input(&mut self) -> Input {
         let Channels { inbox, commands, .. } = &self.channels;
         let mut inputs: Vec<BoxFuture<'_, Input>> = vec![
-            Box::pin(receive(&self.pool.results, |(file, attempt)| {
-                Input::Attempted(file, attempt)
+            Box::pin(receive(&self.pool.results, |(begun, attempt)| {
+                Input::Attempted(begun, attempt)
             })),
             Box::pin(receive(&self.scans.1, Input::Scanned)),
             Box::pin(receive(inbox, Input::Event)),
@@ -199,7 +205,7 @@ impl Driver {
                 self.abandoned = true;
                 self.abort();
             }
-            Input::Attempted(file, attempt) => self.handle_attempt(&file, attempt, now),
+            Input::Attempted(begun, attempt) => self.handle_attempt(&begun, attempt, now),
             Input::Scanned(scanned) => self.handle_scanned(scanned, now),
             Input::Time => {}
         }
@@ -277,17 +283,17 @@ impl Driver {
         self.agenda.handle_abort();
     }
 
-    fn handle_attempt(&mut self, file: &FileId, attempt: Option<Attempt>, now: Instant) {
-        let folder = self.sites.get(&file.watch).map(|running| running.site.path.as_path());
+    fn handle_attempt(&mut self, begun: &Begun, attempt: Option<Attempt>, now: Instant) {
+        let Begun { file, folder } = begun;
         let attempt = attempt.unwrap_or_else(|| {
-            let path = folder.unwrap_or(Path::new("")).join(&file.path);
+            let path = folder.join(&file.path);
             let cause = "the job ended without an answer (a fault in dwindle)";
             Attempt::Failed(Error::permanent(Step::Write, path, cause))
         });
         let verdict = self.agenda.handle_outcome(file, attempt.outcome(), now);
-        let Some(folder) = folder.filter(|_| verdict.news) else {
+        if !verdict.news {
             return;
-        };
+        }
         match attempt {
             Attempt::Compressed {
                 output,
@@ -370,8 +376,10 @@ impl Driver {
                 job.attempt(&path, &cancel)
             }
         });
+        let folder = running.site.path.clone();
+        let key = Begun { file, folder };
         // The agenda begins no more than the channel has room for.
-        let _ = self.pool.tasks.try_send(Task { key: file, work });
+        let _ = self.pool.tasks.try_send(Task { key, work });
     }
 
     fn tell_rescan(&self, watch: WatchId, cause: Cause) {
