@@ -10,7 +10,7 @@ use async_channel::{Receiver, Sender};
 
 use crate::model::{Error, Observer, Report, Step};
 use crate::policy::{Action, Agenda, Cause, FileId, Limits, Tally, Timing, WatchId};
-use crate::runtime::{BoxFuture, Runtime, race, unblock};
+use crate::runtime::{BoxFuture, Runtime, race, unblock, yield_now};
 
 use super::events::Event;
 use super::job::{Attempt, Batch, Cancel, Job, Walk};
@@ -85,6 +85,7 @@ pub(super) struct Driver {
     started: Instant,
     deadline: Option<Instant>,
     abandoned: bool,
+    turn: usize,
 }
 
 struct Running {
@@ -141,6 +142,7 @@ impl Driver {
             started: runtime.now(),
             deadline: None,
             abandoned: false,
+            turn: 0,
             runtime,
             observer,
         }
@@ -150,11 +152,14 @@ impl Driver {
     pub(super) async fn run(mut self) {
         loop {
             let input = self.next_input().await;
-            self.handle(input);
+            // What was told before a command came is known when it is carried out.
             self.handle_waiting_events();
+            self.handle(input);
             if self.act() {
                 break;
             }
+            // With ever more to do it would never give way by itself.
+            yield_now().await;
         }
         let report = self.report();
         drop(self.pool.tasks);
@@ -193,6 +198,10 @@ impl Driver {
                 Input::Time
             }));
         }
+        // Each is the first to be asked in its turn, so that none holds up the others.
+        self.turn = self.turn.wrapping_add(1);
+        let first = self.turn % inputs.len();
+        inputs.rotate_left(first);
         race(inputs).await
     }
 

@@ -6,6 +6,7 @@
 mod drain;
 mod race;
 mod threads;
+mod turn;
 
 #[cfg(feature = "smol")]
 mod smol;
@@ -17,6 +18,7 @@ use std::time::Instant;
 pub(crate) use drain::{Token, WaitGroup};
 pub(crate) use race::race;
 pub use threads::Threads;
+pub(crate) use turn::yield_now;
 
 #[cfg(feature = "smol")]
 pub use self::smol::Smol;
