@@ -13,6 +13,8 @@ mod oneshot;
 mod pool;
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
