@@ -15,6 +15,8 @@ mod floors;
 mod interruption;
 /// What is shipped beside the program: the systemd unit.
 mod packaging;
+/// The runtime with a simulated clock: what it promises, and what it finds.
+mod simulator;
 /// What every source file keeps to: its size, nothing left to do, no test file forgotten.
 mod tidiness;
 

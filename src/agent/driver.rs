@@ -10,7 +10,7 @@ use async_channel::{Receiver, Sender};
 
 use crate::model::{Error, Observer, Report, Step};
 use crate::policy::{Action, Agenda, Cause, FileId, Limits, Tally, Timing, WatchId};
-use crate::runtime::{BoxFuture, Runtime, race, unblock};
+use crate::runtime::{BoxFuture, Runtime, race, unblock, yield_now};
 
 use super::events::Event;
 use super::job::{Attempt, Batch, Cancel, Job, Walk};
@@ -57,9 +57,20 @@ pub struct Snapshot {
 
 pub(super) struct Channels {
     pub(super) inbox: Receiver<Event>,
-    pub(super) commands: Receiver<Command>,
+    pub(super) commands: Commands,
     /// Takes the one report.
     pub(super) report: Sender<Report>,
+}
+
+/// What the agent's handle asks. A channel keeps what is left in it for as long as somebody could still send, and with it the ways to
+/// answer, so that whoever asked at the very end would wait for ever: hence what nobody will read any more is taken out and dropped.
+pub(super) struct Commands(pub(super) Receiver<Command>);
+
+impl Drop for Commands {
+    fn drop(&mut self) {
+        self.0.close();
+        while self.0.try_recv().is_ok() {}
+    }
 }
 
 pub(super) struct Driver {
@@ -68,12 +79,13 @@ pub(super) struct Driver {
     agenda: Agenda,
     sites: BTreeMap<WatchId, Running>,
     channels: Channels,
-    pool: Pool<FileId, Attempt>,
+    pool: Pool<Begun, Attempt>,
     scans: (Sender<Scanned>, Receiver<Scanned>),
     cancel: Cancel,
     started: Instant,
     deadline: Option<Instant>,
     abandoned: bool,
+    turn: usize,
 }
 
 struct Running {
@@ -84,13 +96,20 @@ struct Running {
     lost: bool,
 }
 
+/// A file with a worker. Its watch may end meanwhile, and what came of it is told all the same.
+struct Begun {
+    file: FileId,
+    folder: PathBuf,
+}
+
 /// A batch, and the scan to be continued; without a result where the work panicked.
 struct Scanned {
     watch: WatchId,
     result: Option<ScanResult>,
 }
 
-type ScanResult = Result<(Box<dyn Walk>, Batch), Error>;
+/// Without the scan where the batch ends it.
+type ScanResult = Result<(Option<Box<dyn Walk>>, Batch), Error>;
 
 /// Whatever the driver waits for.
 enum Input {
@@ -98,7 +117,7 @@ enum Input {
     Command(Command),
     /// Nobody holds the agent any more.
     Abandoned,
-    Attempted(FileId, Option<Attempt>),
+    Attempted(Begun, Option<Attempt>),
     Scanned(Scanned),
     Time,
 }
@@ -111,7 +130,7 @@ impl Driver {
         files: usize,
         channels: Channels,
     ) -> Self {
-        let begun = Pool::<FileId, Attempt>::capacity(workers);
+        let begun = Pool::<Begun, Attempt>::capacity(workers);
         Driver {
             agenda: Agenda::new(Limits { files, begun }),
             pool: Pool::start(&runtime, workers),
@@ -123,6 +142,7 @@ impl Driver {
             started: runtime.now(),
             deadline: None,
             abandoned: false,
+            turn: 0,
             runtime,
             observer,
         }
@@ -132,15 +152,26 @@ impl Driver {
     pub(super) async fn run(mut self) {
         loop {
             let input = self.next_input().await;
-            self.handle(input);
+            // What was told before a command came is known when it is carried out.
             self.handle_waiting_events();
+            self.handle(input);
             if self.act() {
                 break;
             }
+            // With ever more to do it would never give way by itself.
+            yield_now().await;
         }
         let report = self.report();
         drop(self.pool.tasks);
         self.pool.workers.wait().await;
+        let (sites, commands, (_, scans)) = (self.sites, self.channels.commands, self.scans);
+        let close = move || {
+            drop((sites, commands));
+            scans.close();
+            while scans.try_recv().is_ok() {}
+        };
+        // Without an answer where the runtime ends, and drops it all the same.
+        let _ = unblock(&*self.runtime, close).await;
         self.observer.finished(&report);
         // Where nobody waits for it, the observer has it.
         let _ = self.channels.report.try_send(report);
@@ -149,15 +180,15 @@ impl Driver {
     async fn next_input(&mut self) -> Input {
         let Channels { inbox, commands, .. } = &self.channels;
         let mut inputs: Vec<BoxFuture<'_, Input>> = vec![
-            Box::pin(receive(&self.pool.results, |(file, attempt)| {
-                Input::Attempted(file, attempt)
+            Box::pin(receive(&self.pool.results, |(begun, attempt)| {
+                Input::Attempted(begun, attempt)
             })),
             Box::pin(receive(&self.scans.1, Input::Scanned)),
             Box::pin(receive(inbox, Input::Event)),
         ];
         if !self.abandoned {
             inputs.push(Box::pin(async {
-                commands.recv().await.map_or(Input::Abandoned, Input::Command)
+                commands.0.recv().await.map_or(Input::Abandoned, Input::Command)
             }));
         }
         if let Some(at) = self.agenda.poll_timeout().into_iter().chain(self.deadline).min() {
@@ -167,6 +198,10 @@ impl Driver {
                 Input::Time
             }));
         }
+        // Each is the first to be asked in its turn, so that none holds up the others.
+        self.turn = self.turn.wrapping_add(1);
+        let first = self.turn % inputs.len();
+        inputs.rotate_left(first);
         race(inputs).await
     }
 
@@ -179,7 +214,7 @@ impl Driver {
                 self.abandoned = true;
                 self.abort();
             }
-            Input::Attempted(file, attempt) => self.handle_attempt(&file, attempt, now),
+            Input::Attempted(begun, attempt) => self.handle_attempt(&begun, attempt, now),
             Input::Scanned(scanned) => self.handle_scanned(scanned, now),
             Input::Time => {}
         }
@@ -217,7 +252,8 @@ impl Driver {
         match command {
             Command::Add(watch, site) => self.add(watch, site, now),
             Command::Remove(watch, done) => {
-                self.sites.remove(&watch);
+                let site = self.sites.remove(&watch);
+                self.release(site);
                 self.agenda.remove_watch(watch);
                 let _ = done.try_send(());
             }
@@ -258,17 +294,17 @@ impl Driver {
         self.agenda.handle_abort();
     }
 
-    fn handle_attempt(&mut self, file: &FileId, attempt: Option<Attempt>, now: Instant) {
-        let folder = self.sites.get(&file.watch).map(|running| running.site.path.as_path());
+    fn handle_attempt(&mut self, begun: &Begun, attempt: Option<Attempt>, now: Instant) {
+        let Begun { file, folder } = begun;
         let attempt = attempt.unwrap_or_else(|| {
-            let path = folder.unwrap_or(Path::new("")).join(&file.path);
+            let path = folder.join(&file.path);
             let cause = "the job ended without an answer (a fault in dwindle)";
             Attempt::Failed(Error::permanent(Step::Write, path, cause))
         });
         let verdict = self.agenda.handle_outcome(file, attempt.outcome(), now);
-        let Some(folder) = folder.filter(|_| verdict.news) else {
+        if !verdict.news {
             return;
-        };
+        }
         match attempt {
             Attempt::Compressed {
                 output,
@@ -287,7 +323,7 @@ impl Driver {
     fn handle_scanned(&mut self, scanned: Scanned, now: Instant) {
         let watch = scanned.watch;
         let Some(running) = self.sites.get_mut(&watch) else {
-            return;
+            return self.release(scanned);
         };
         let result = scanned.result.unwrap_or_else(|| {
             let cause = "the scan ended without an answer (a fault in dwindle)";
@@ -309,7 +345,7 @@ impl Driver {
                     running.site.native = false;
                     self.agenda.rescan_every(watch, running.site.poll_interval, now);
                 }
-                running.walk = (!batch.end).then_some(walk);
+                running.walk = walk;
                 self.agenda.handle_scanned(watch, batch.files, batch.end, now);
             }
             Err(error) => {
@@ -356,8 +392,10 @@ impl Driver {
                 job.attempt(&path, &cancel)
             }
         });
+        let folder = running.site.path.clone();
+        let key = Begun { file, folder };
         // The agenda begins no more than the channel has room for.
-        let _ = self.pool.tasks.try_send(Task { key: file, work });
+        let _ = self.pool.tasks.try_send(Task { key, work });
     }
 
     fn tell_rescan(&self, watch: WatchId, cause: Cause) {
@@ -379,8 +417,15 @@ impl Driver {
         let answer = self.scans.0.clone();
         self.runtime.spawn(Box::pin(async move {
             let result = unblock(&*runtime, move || next_batch(&*job, walk, folder.as_deref(), most)).await;
-            let _ = answer.send(Scanned { watch, result }).await;
+            if let Err(unwanted) = answer.send(Scanned { watch, result }).await {
+                runtime.unblock(Box::new(move || drop(unwanted)));
+            }
         }));
+    }
+
+    /// Drops what has folders open: closing them may block.
+    fn release(&self, folders: impl Send + 'static) {
+        self.runtime.unblock(Box::new(move || drop(folders)));
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -427,5 +472,5 @@ fn next_batch(job: &dyn Job, walk: Option<Box<dyn Walk>>, folder: Option<&Path>,
         (None, None) => job.scan(Path::new(""))?,
     };
     let batch = walk.next(most)?;
-    Ok((walk, batch))
+    Ok(((!batch.end).then_some(walk), batch))
 }

@@ -13,6 +13,8 @@ mod oneshot;
 mod pool;
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
@@ -25,7 +27,7 @@ use crate::model::{Error, Level, Observer, Report};
 use crate::policy::{Select, Watch, WatchId};
 use crate::runtime::{Runtime, unblock};
 
-use driver::{Channels, Command, Driver, Site};
+use driver::{Channels, Command, Commands, Driver, Site};
 use events::Event;
 use folder::WatchedFolder;
 
@@ -148,7 +150,7 @@ impl AgentBuilder {
         let (report_to, report) = async_channel::bounded(1);
         let channels = Channels {
             inbox: events,
-            commands: command_queue,
+            commands: Commands(command_queue),
             report: report_to,
         };
         let driver = Driver::new(
@@ -235,8 +237,12 @@ impl Agent {
             job: Arc::new(folder),
             lost,
         };
-        self.send(Command::Add(id, site)).await?;
+        self.add_site(id, site).await?;
         Ok((id, events))
+    }
+
+    async fn add_site(&self, watch: WatchId, site: Site) -> Result<(), AgentError> {
+        self.send(Command::Add(watch, site)).await
     }
 
     /// Ends a watch. What is in flight of it is finished; what is not begun stays as it is.
@@ -310,6 +316,11 @@ impl Agent {
     }
 
     async fn send(&self, command: Command) -> Result<(), AgentError> {
-        self.commands.send(command).await.map_err(|_| AgentError::Ended)
+        let sent = self.commands.send(command).await;
+        sent.map_err(|unsent| {
+            // It may hold a folder, and closing that may block.
+            self.runtime.unblock(Box::new(move || drop(unsent)));
+            AgentError::Ended
+        })
     }
 }

@@ -32,6 +32,7 @@ on_every_runtime!(
     leaves_at_the_deadline_what_is_not_begun,
     an_aborted_drain_gives_up_what_is_in_flight,
     a_full_inbox_loses_nothing,
+    a_flood_of_events_holds_up_nothing,
     a_panicking_job_is_a_failed_file,
     a_failing_file_is_tried_again,
     a_removed_watch_gets_no_new_work,
@@ -105,6 +106,32 @@ fn a_full_inbox_loses_nothing(runtime: Arc<dyn Runtime>) {
     }
     wait_until(|| folder.compressed().len() == names.len());
     assert_eq!(agent.shutdown(LONG).compressed, 1000);
+}
+
+fn a_flood_of_events_holds_up_nothing(runtime: Arc<dyn Runtime>) {
+    let folder = FakeFolder::with((0..50).map(|n| n.to_string()));
+    let agent = Running::start(runtime, &folder);
+    let (events, is_over) = (agent.events.clone(), AtomicBool::new(false));
+    let report = std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let deadline = Instant::now() + Duration::from_secs(30);
+                while !is_over.load(Ordering::SeqCst) && Instant::now() < deadline {
+                    events.file(Path::new("noise"));
+                }
+            });
+        }
+        wait_until(|| folder.compressed().len() == 50);
+        let begun = Instant::now();
+        let report = agent.shutdown(LONG);
+        is_over.store(true, Ordering::SeqCst);
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "only when the flood was over"
+        );
+        report
+    });
+    assert_eq!(report.compressed, 50);
 }
 
 fn a_panicking_job_is_a_failed_file(runtime: Arc<dyn Runtime>) {

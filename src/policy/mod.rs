@@ -6,6 +6,8 @@ mod backoff;
 mod magic;
 mod names;
 mod patterns;
+#[cfg(test)]
+pub(crate) mod seeds;
 mod select;
 mod series;
 mod stamp;

@@ -7,6 +7,7 @@ mod block_on;
 mod drain;
 mod race;
 mod threads;
+mod turn;
 
 #[cfg(feature = "smol")]
 mod smol;
@@ -19,6 +20,7 @@ pub use block_on::block_on;
 pub(crate) use drain::{Token, WaitGroup};
 pub(crate) use race::race;
 pub use threads::Threads;
+pub(crate) use turn::yield_now;
 
 #[cfg(feature = "smol")]
 pub use self::smol::Smol;

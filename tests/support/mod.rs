@@ -1,12 +1,14 @@
 //! What behaviour tests stand on. A test makes a [`Sandbox`], fills it from [`Data`], starts the program with [`Dwindle`], waits
 //! for what must come true, and compares each `.gz` with the [`Original`] it remembers.
 
+pub(crate) mod blocking;
 pub(crate) mod data;
 pub(crate) mod files;
 pub(crate) mod gz;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod sandbox;
+pub(crate) mod simulator;
 pub(crate) mod skip;
 pub(crate) mod source;
 pub(crate) mod wait;
@@ -17,3 +19,7 @@ pub(crate) use gz::assert_gz_of;
 pub(crate) use run::Dwindle;
 pub(crate) use sandbox::Sandbox;
 pub(crate) use skip::needs;
+
+// For `simulator`, which takes them from its parent: it is also part of the library's own tests.
+use dwindle::Runtime;
+use dwindle::runtime::BoxFuture;

@@ -7,15 +7,14 @@ mod model;
 mod world;
 
 use std::collections::BTreeMap;
-use std::env;
 use std::fmt::Write as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
 use super::{Action, Agenda, Cause, FileId, Limits, Outcome, WatchId};
+use crate::policy::seeds::{catching, run_seeds};
 use model::Model;
 use world::{Change, Folder, Look, Millis};
 
@@ -29,34 +28,11 @@ const MOST_STEPS: usize = 100_000;
 
 #[test]
 fn random_worlds_lose_nothing_and_end() {
-    if let Ok(seed) = env::var("DWINDLE_SEED") {
-        let seed = seed.parse().expect("DWINDLE_SEED is a number");
-        let (trace, result) = run(seed, true);
-        println!("{trace}");
-        return result.unwrap_or_else(|problem| panic!("seed {seed}: {problem}"));
-    }
-    let kept = include_str!("cases/seeds.txt").lines();
-    let kept = kept.filter_map(|line| line.split('#').next()?.trim().parse::<u64>().ok());
-    let most = if env::var_os("DWINDLE_EXHAUSTIVE").is_some() {
-        10 * SEEDS
-    } else {
-        SEEDS
-    };
-    for seed in kept.chain(0..most) {
-        if let (_, Err(problem)) = run(seed, false) {
-            let (trace, _) = run(seed, true);
-            let lines: Vec<&str> = trace.lines().collect();
-            let last = lines[lines.len().saturating_sub(60)..].join("\n");
-            panic!("{last}\nseed {seed}: {problem} (DWINDLE_SEED={seed} prints all of it)");
-        }
-    }
-}
-
-fn run(seed: u64, traced: bool) -> (String, Result<(), String>) {
-    let mut simulation = Simulation::new(seed, traced);
-    let result = catch_unwind(AssertUnwindSafe(|| simulation.run()));
-    let result = result.unwrap_or_else(|_| Err("the agenda panicked".to_owned()));
-    (simulation.trace.unwrap_or_default(), result)
+    run_seeds(include_str!("cases/seeds.txt"), SEEDS, |seed, traced| {
+        let mut simulation = Simulation::new(seed, traced);
+        let result = catching(|| simulation.run());
+        (simulation.trace.unwrap_or_default(), result)
+    });
 }
 
 struct Simulation {

@@ -1,0 +1,181 @@
+//! What must be true of an agent, whatever happens: kept from what the disk saw and from what the observer was told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::Millis;
+use super::world::folder_path;
+use crate::agent::job::Attempt;
+use crate::model::Report;
+use crate::policy::WatchId;
+
+/// How far back the load is looked at.
+const WINDOW: Millis = 60_000;
+
+type Name = (PathBuf, PathBuf);
+
+#[derive(Default)]
+pub(super) struct Account {
+    workers: usize,
+    /// The first thing that was not as it must be.
+    problem: Option<String>,
+    /// Jobs, until when each goes on.
+    jobs: Vec<(Name, Millis, Millis)>,
+    /// As the disk has it.
+    on_disk: Report,
+    /// As the observer was told.
+    told: Report,
+    /// Files whose last try failed.
+    failing: BTreeSet<Name>,
+    /// Folders that are told to be lost.
+    lost: BTreeSet<PathBuf>,
+    /// When a folder's return, or a scan's failure, last put off everything in it.
+    disturbed: BTreeMap<WatchId, Millis>,
+    pub(super) finished: Option<Report>,
+    /// Folders and scans not closed yet.
+    open: usize,
+}
+
+impl Account {
+    pub(super) fn new(workers: usize) -> Self {
+        Account {
+            workers,
+            ..Account::default()
+        }
+    }
+
+    pub(super) fn problem(&self) -> Result<(), String> {
+        self.problem.clone().map_or(Ok(()), Err)
+    }
+
+    pub(super) fn demand(&mut self, holds: bool, problem: impl FnOnce() -> String) {
+        if !holds && self.problem.is_none() {
+            self.problem = Some(problem());
+        }
+    }
+
+    pub(super) fn job_begins(&mut self, watch: WatchId, path: &Path, now: Millis, until: Millis) {
+        let name = (folder_path(watch), path.to_owned());
+        self.jobs.retain(|job| job.2 + WINDOW > now);
+        let going: Vec<_> = self.jobs.iter().filter(|job| job.2 > now).collect();
+        let (count, is_twice) = (going.len() + 1, going.iter().any(|job| job.0 == name));
+        let workers = self.workers;
+        self.demand(count <= workers, || format!("{count} jobs at once"));
+        self.demand(!is_twice, || format!("two jobs at once on {}", path.display()));
+        self.demand(self.finished.is_none(), || {
+            format!("a job on {} after the end", path.display())
+        });
+        self.jobs.push((name, now, until));
+    }
+
+    pub(super) fn job_ends(&mut self, watch: WatchId, path: &Path, attempt: Option<&Attempt>) {
+        let name = (folder_path(watch), path.to_owned());
+        match attempt {
+            None | Some(Attempt::Failed(_)) => self.failing.insert(name),
+            Some(_) => self.failing.remove(&name),
+        };
+    }
+
+    /// Whether the workers had more than half of what they could do in the minute before.
+    pub(super) fn is_busy(&self, now: Millis) -> bool {
+        const AROUND: Millis = 40;
+        let since = now.saturating_sub(WINDOW);
+        let time = |job: &(Name, Millis, Millis)| job.2.min(now).saturating_sub(job.1.max(since)) + AROUND;
+        let busy: Millis = self.jobs.iter().filter(|job| job.2 > since).map(time).sum();
+        busy * 2 > WINDOW * self.workers as u64
+    }
+
+    pub(super) fn compressed_on_disk(&mut self, bytes: u64) {
+        self.on_disk.compressed += 1;
+        self.on_disk.bytes_in += bytes;
+        self.on_disk.bytes_out += 10;
+    }
+
+    pub(super) fn disturbed(&mut self, watch: WatchId, now: Millis) {
+        self.disturbed.insert(watch, now);
+    }
+
+    pub(super) fn disturbed_at(&self, watch: WatchId) -> Millis {
+        self.disturbed.get(&watch).copied().unwrap_or_default()
+    }
+
+    pub(super) fn open(&mut self, count: usize) {
+        self.open += count;
+    }
+
+    pub(super) fn close(&mut self) {
+        self.open -= 1;
+    }
+
+    pub(super) fn told(&mut self) {
+        self.demand(self.finished.is_none(), || {
+            "the observer was told after the end".to_owned()
+        });
+    }
+
+    pub(super) fn folder_lost(&mut self, folder: &Path) {
+        self.lost.insert(folder.to_owned());
+    }
+
+    pub(super) fn folder_found(&mut self, folder: &Path) {
+        let was_lost = self.lost.remove(folder);
+        self.demand(was_lost, || {
+            format!("{} was found and had not been lost", folder.display())
+        });
+    }
+
+    pub(super) fn told_compressed(&mut self, bytes_in: u64, bytes_out: u64) {
+        self.told.compressed += 1;
+        self.told.bytes_in += bytes_in;
+        self.told.bytes_out += bytes_out;
+    }
+
+    pub(super) fn told_skipped(&mut self) {
+        self.told.skipped += 1;
+    }
+
+    pub(super) fn told_failed(&mut self, folder: &Path, source: &Path) {
+        let name = (folder.to_owned(), source.to_owned());
+        let fails = self.failing.contains(&name);
+        self.demand(fails, || format!("{} did not fail", source.display()));
+    }
+
+    pub(super) fn told_finished(&mut self, report: &Report) {
+        self.finished = Some(*report);
+    }
+
+    /// A report of an agent that has done something, but not ended.
+    pub(super) fn check_so_far(&mut self, report: &Report) {
+        let (told, on_disk) = (self.told, self.on_disk);
+        self.demand(told.compressed <= report.compressed, || {
+            format!("{report:?}, and told {told:?}")
+        });
+        self.demand(report.compressed <= on_disk.compressed, || {
+            format!("{report:?}, and on disk {on_disk:?}")
+        });
+    }
+
+    /// The report, the observer and the disk tell the same. `forgets` where files may have been forgotten with their watch, or for
+    /// want of room.
+    pub(super) fn check_report(&mut self, report: &Report, forgets: bool) {
+        let same = |other: &Report| {
+            let numbers = |report: &Report| (report.compressed, report.bytes_in, report.bytes_out);
+            numbers(report) == numbers(other)
+        };
+        let (told, on_disk, failing) = (self.told, self.on_disk, self.failing.len() as u64);
+        self.demand(same(&on_disk), || format!("{report:?}, and on disk {on_disk:?}"));
+        self.demand(same(&told) && report.skipped == told.skipped, || {
+            format!("{report:?}, and told {told:?}")
+        });
+        if !forgets {
+            let accounted = report.failed <= failing && failing <= report.failed + report.left;
+            self.demand(accounted, || format!("{report:?}, and {failing} files failed"));
+        }
+    }
+
+    /// Nobody holds anything any more.
+    pub(super) fn check_closed(&mut self) {
+        let open = self.open;
+        self.demand(open == 0, || format!("{open} folders and scans are still open"));
+    }
+}

@@ -1,0 +1,94 @@
+//! Finds polls that block: by what the fakes of blocking things say, and by what the kernel says of the thread.
+
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::time::{Duration, Instant};
+
+/// A poll that slept this long has blocked. A page fault, or waiting for a lock of the kernel's, is shorter.
+const LONG_SLEEP: Duration = Duration::from_millis(20);
+
+thread_local! {
+    /// The task that is being polled on this thread.
+    static POLLED: Cell<Option<u64>> = const { Cell::new(None) };
+    /// What this poll did that blocks.
+    static BLOCKED: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// To be called by whatever stands in for something that blocks. Inside a task it makes the executor panic after that poll.
+pub(crate) fn assert_may_block(what: &str) {
+    if POLLED.get().is_some() {
+        BLOCKED.set(Some(what.to_owned()));
+    }
+}
+
+/// Watches the polls of an executor.
+#[derive(Default)]
+pub(crate) struct Polls {
+    detects_system_calls: bool,
+}
+
+impl Polls {
+    /// From now on the kernel is asked, too, whether a poll read, wrote or slept.
+    pub(crate) fn detect_system_calls(&mut self) {
+        self.detects_system_calls = true;
+    }
+
+    /// Polls a task.
+    ///
+    /// # Panics
+    ///
+    /// When that blocked.
+    pub(crate) fn watch<T>(&self, task: u64, poll: impl FnOnce() -> T) -> T {
+        let before = self.detects_system_calls.then(Facts::read);
+        POLLED.set(Some(task));
+        let value = poll();
+        POLLED.set(None);
+        let blocked = BLOCKED.take().or_else(|| before?.told_by(&Facts::read()));
+        if let Some(what) = blocked {
+            panic!("task {task} blocked its thread: {what}");
+        }
+        value
+    }
+}
+
+/// What the kernel says of this thread. That it slept while it could have run is what is left of the time when running and waiting
+/// for a processor are taken from it (proc_pid_io(5); "schedstat" in the kernel's sched-stats.rst).
+#[derive(Clone, Copy)]
+struct Facts {
+    at: Instant,
+    calls: u64,
+    busy: Duration,
+}
+
+impl Facts {
+    fn read() -> Self {
+        thread_local! {
+            static FILES: [File; 2] = ["io", "schedstat"]
+                .map(|name| File::open(format!("/proc/thread-self/{name}")).expect("/proc is mounted"));
+        }
+        let [io, times] = FILES.with(|files| files.each_ref().map(numbers));
+        Facts {
+            at: Instant::now(),
+            // Calls of read and write.
+            calls: io[2] + io[3],
+            busy: Duration::from_nanos(times[0] + times[1]),
+        }
+    }
+
+    /// What happened up to `after` that blocks. Reading the facts took two calls itself.
+    fn told_by(&self, after: &Facts) -> Option<String> {
+        let calls = after.calls.saturating_sub(self.calls + 2);
+        let slept = (after.at - self.at).saturating_sub(after.busy.saturating_sub(self.busy));
+        (calls > 0 || slept >= LONG_SLEEP).then(|| format!("{calls} calls of read or write, slept {slept:?}"))
+    }
+}
+
+fn numbers(file: &File) -> Vec<u64> {
+    let mut text = [0; 256];
+    let length = file.read_at(&mut text, 0).expect("a file of /proc");
+    let text = String::from_utf8_lossy(&text[..length]);
+    text.split_ascii_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect()
+}
