@@ -1,10 +1,22 @@
 //! All integration tests in one binary: one link instead of one a file. A new file needs its `mod` line here; `tidiness` says so
 //! when it is forgotten.
 
+/// `dwindle run`: every way in which a file comes into a watched folder.
+mod arrivals;
+/// The library's public surface, on every runtime that comes with it.
+mod embedding;
 /// The floors of `src/`: who may use whom.
 mod floors;
+/// `dwindle run`: more at once than the kernel's queue, the inbox or the watch limit has room for.
+mod overload;
 /// What is shipped beside the program: the systemd unit.
 mod packaging;
+/// `dwindle run`: what is never taken.
+mod passed_over;
+/// `dwindle run`: what the keys of a watch change.
+mod settings;
+/// `dwindle run`: how it ends, by signals, by itself, or before it has begun.
+mod stopping;
 /// What every source file keeps to: its size, nothing left to do, no test file forgotten.
 mod tidiness;
 

@@ -4,6 +4,7 @@
 pub(crate) mod data;
 pub(crate) mod files;
 pub(crate) mod gz;
+pub(crate) mod inbox;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod sandbox;
@@ -14,6 +15,7 @@ pub(crate) mod wait;
 pub(crate) use data::Data;
 pub(crate) use files::{Original, names_below};
 pub(crate) use gz::assert_gz_of;
+pub(crate) use inbox::{Arrival, Inbox};
 pub(crate) use run::Dwindle;
 pub(crate) use sandbox::Sandbox;
 pub(crate) use skip::needs;
