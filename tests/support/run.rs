@@ -76,11 +76,16 @@ impl Dwindle {
 
     /// Root passes over file modes. This takes that power away, so that what others may not read stays unread; the tests of it
     /// need the tool `setpriv` when run as root.
-    pub(crate) fn bound_by_modes(mut self) -> Self {
-        if geteuid().is_root() {
-            let wrapper = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--"];
-            self.program.splice(0..0, wrapper.map(OsString::from));
+    pub(crate) fn bound_by_modes(self) -> Self {
+        if !geteuid().is_root() {
+            return self;
         }
+        self.started_by(["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--"])
+    }
+
+    /// Starts it by another program, which has to become it (execve), so that signals reach it.
+    pub(crate) fn started_by<const N: usize>(mut self, wrapper: [&str; N]) -> Self {
+        self.program.splice(0..0, wrapper.map(OsString::from));
         self
     }
 

@@ -31,7 +31,7 @@ use super::{Agent, AgentError, Select};
 use crate::model::Report;
 use crate::policy::WatchId;
 use crate::policy::seeds::{Run, catching, run_seeds};
-use crate::runtime::{BoxFuture, Runtime};
+use crate::runtime::{BoxFuture, Runtime, block_on};
 use account::Account;
 use disk::{Change, Folder, Kind};
 use simulator::Simulator;
@@ -152,7 +152,7 @@ impl Simulation {
             simulator: Some(simulator),
             runtime,
             world,
-            agent: Some(Arc::new(agent.start().expect("it has a runtime"))),
+            agent: Some(Arc::new(block_on(agent.start()).expect("it has a runtime"))),
             feeds: BTreeMap::new(),
             files,
             quiet_from: 0,
@@ -543,7 +543,7 @@ impl Simulation {
         let Some(simulator) = &self.simulator else {
             return Ok(());
         };
-        simulator.advance(Duration::from_millis(2_000));
+        simulator.advance(Duration::from_secs(2));
         let (tasks, work) = (simulator.tasks(), simulator.waiting_work());
         let calls = self.calls.load(Ordering::SeqCst);
         let forgets = self.removes || self.files != ROOMY;

@@ -154,6 +154,7 @@ impl State {
         Ok(Batch {
             files,
             end,
+            failed: Vec::new(),
             polling: polling.then(|| "on purpose".to_owned()),
         })
     }
