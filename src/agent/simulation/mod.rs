@@ -189,6 +189,10 @@ impl Simulation {
     fn run_until(&self, at: Millis) {
         let Some(simulator) = &self.simulator else { return };
         let time = Duration::from_millis(at).saturating_sub(simulator.elapsed());
+        if time.is_zero() {
+            // What happens in one moment comes in one heap.
+            return;
+        }
         simulator.run_within(time, || self.has_ended());
     }
 
@@ -310,7 +314,8 @@ impl Simulation {
             return false;
         }
         let latest = if rng.u8(..16) == 0 { 30_000 } else { 50 };
-        let wait = wait + rng.u64(0..latest);
+        // What the kernel tells, it tells in heaps.
+        let wait = wait + rng.u64(0..latest) / 25 * 25;
         let event = if rng.u8(..8) == 0 { Event::Lost } else { event };
         let twice = rng.u8(..8) == 0;
         state.plan_in(wait, Happening::Tell(watch, event.clone()));
