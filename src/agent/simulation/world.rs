@@ -275,7 +275,7 @@ impl Observer for Told {
 
     fn folder_lost(&self, folder: &Path, error: &Error, retry_in: Duration) {
         let line = || format!("lost {} for {retry_in:?}: {error}", folder.display());
-        self.note(line, |account| account.folder_lost(folder));
+        self.note(line, |account| account.folder_lost(folder, retry_in));
     }
 
     fn folder_found(&self, folder: &Path) {
