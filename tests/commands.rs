@@ -233,8 +233,14 @@ fn help_is_on_standard_output_and_wrong_usage_on_standard_error() {
             "compress --level 10 f",
             "a level is a number from 1 (fastest) to 9 (smallest)",
         ),
-        ("compress -j 0 f", "the number of workers is a whole number, 1 or more"),
-        ("compress -j x f", "the number of workers is a whole number, 1 or more"),
+        (
+            "compress -j 0 f",
+            "the number of workers is a whole number from 1 to 1024",
+        ),
+        (
+            "compress -j x f",
+            "the number of workers is a whole number from 1 to 1024",
+        ),
         ("completions", "<SHELL>"),
         ("completions sh", "bash, elvish, fish, powershell, zsh"),
         ("run -c f d", "DIR and --config exclude each other"),

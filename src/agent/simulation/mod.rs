@@ -277,7 +277,7 @@ impl Simulation {
                 }
             }
             Change::Subfolder(path, files) => {
-                let is_told = self.tell_of_folder(watch, path);
+                let is_told = self.tell_of_folder(watch, &path);
                 for (path, until) in files {
                     let is_told = is_told || self.tell_of(watch, &path, until - now, Event::File(path.clone()));
                     self.owe(watch, &path, !is_told);
@@ -291,13 +291,13 @@ impl Simulation {
         self.owe(watch, path, !is_told);
     }
 
-    fn tell_of_folder(&self, watch: WatchId, path: PathBuf) -> bool {
+    fn tell_of_folder(&self, watch: WatchId, path: &Path) -> bool {
         let event = if self.world.lock().rng.bool() {
-            Event::Folder(path.clone())
+            Event::Folder(path.to_owned())
         } else {
-            Event::File(path.clone())
+            Event::File(path.to_owned())
         };
-        self.tell_of(watch, &path, 0, event)
+        self.tell_of(watch, path, 0, event)
     }
 
     /// The event comes, now and then late or twice; or it is lost, and that is told; or, in some folders, it is lost without a word.

@@ -33,7 +33,7 @@ impl LogObserver {
 impl Observer for LogObserver {
     fn watching(&self, folder: &Path, native: bool, why: Option<&str>) {
         let mode = if native { "native" } else { "poll" };
-        let verb = if native { "watching" } else { "scanning" };
+        let verb = if native { "watching" } else { "polling" };
         let folder = Escaped(folder);
         if let Some(why) = why {
             info!(watch = %folder, mode, "{verb} {folder}: {why}");
