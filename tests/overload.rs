@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use crate::support::gz::read_with_flate2;
 use crate::support::run::Running;
 use crate::support::skip::present;
-use crate::support::{Dwindle, Inbox, names_below, needs};
+use crate::support::{Dwindle, Inbox, Sandbox, names_below, needs};
 
 /// The program's largest resident size, in KiB. Found in a debug build with 50,000 files: 32 MiB, most of them the program itself and
 /// what its workers compress with; known files have a share of about 4 MiB.
@@ -24,7 +24,7 @@ fn more_events_than_the_kernels_queue_holds() {
     if !queue_overflows_at(2 * ROUNDS[2]) {
         return;
     }
-    let inbox = Inbox::new();
+    let inbox = large_inbox();
     let mut running = start(&inbox);
     let mut made = 0;
     for count in ROUNDS {
@@ -44,7 +44,7 @@ fn more_events_than_the_kernels_queue_holds() {
 #[test]
 fn more_files_at_once_than_the_agent_knows() {
     const FILES: usize = 20_000;
-    let inbox = Inbox::new();
+    let inbox = large_inbox();
     let running = start(&inbox);
     thread::scope(|scope| {
         for part in 0..4 {
@@ -62,7 +62,7 @@ fn a_folder_replaced_while_events_are_lost_is_watched_again() {
     if !queue_overflows_at(2 * FILES) {
         return;
     }
-    let inbox = Inbox::new();
+    let inbox = large_inbox();
     let sub = inbox.path.join("sub");
     fs::create_dir(&sub).unwrap();
     let mut running = start(&inbox);
@@ -136,7 +136,11 @@ fn without_any_inotify_instance_left_folders_are_polled() {
     running.wait_exit().expect_compressed(1);
 }
 
-/// For scratch data, quietly: the time goes into what is tested.
+fn large_inbox() -> Inbox {
+    Inbox::of(Sandbox::with_room_for(1024 * 1024 * 1024))
+}
+
+/// As for scratch data: the time goes into what is tested.
 fn start(inbox: &Inbox) -> Running {
     let dwindle = inbox.dwindle_with("level = 1", "settle = \"500ms\"\ndurable = false");
     let mut running = dwindle.deadline(Duration::from_secs(180)).start();

@@ -26,7 +26,10 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     pub(crate) fn new() -> Self {
-        let sandbox = Sandbox::new();
+        Self::of(Sandbox::new())
+    }
+
+    pub(crate) fn of(sandbox: Sandbox) -> Self {
         Inbox {
             path: sandbox.folder("inbox"),
             outside: sandbox.folder("outside"),
