@@ -135,7 +135,7 @@ pub(super) struct Desk {
     rules: Rules,
     observer: Arc<dyn Observer>,
     abort: Cancel,
-    /// Where outputs may replace others, those that were begun here: one of them must not replace another.
+    /// The outputs in a folder of their own that were begun: no second original's may take the place of one, nor be taken for it.
     begun: Mutex<HashSet<PathBuf>>,
 }
 
@@ -226,9 +226,9 @@ impl Desk {
         }
     }
 
-    /// False where the output would replace that of another file of this run.
+    /// False where the output has the name of another file's of this run.
     fn claim_output(&self, named: &Named) -> bool {
-        if self.output.is_none() || !self.options.replace {
+        if self.output.is_none() {
             return true;
         }
         let output = match &named.within {

@@ -38,7 +38,7 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
     if arguments.dry_run {
         return dry_run::run(&config.watches);
     }
-    setup::log(common, config.log, std::io::stderr);
+    let _log = setup::log(common, config.log);
     for warning in &warnings {
         warn!("{}", warning.message());
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_appender::non_blocking::WorkerGuard;
 
 use super::args::Common;
 use super::print;
@@ -46,11 +46,8 @@ pub(super) fn read(common: &Common, watches: Option<Vec<Watch>>) -> Option<Setup
     Some(Setup { config, warnings })
 }
 
-/// Log events go to `writer` from now on.
-pub(super) fn log<W>(common: &Common, log: Log, writer: W)
-where
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
-{
+/// Log events go to standard error from now on, until the guard is dropped.
+pub(super) fn log(common: &Common, log: Log) -> WorkerGuard {
     let format = common.log_format.unwrap_or(match log.format {
         LogFormat::Auto => Format::Auto,
         LogFormat::Text => Format::Text,
@@ -64,7 +61,7 @@ where
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let level = logging::stepped(level, common.verbosity());
-    logging::init(format, level, common.color, writer);
+    logging::init(format, level, common.color)
 }
 
 /// What to do about a watched folder that is not there.

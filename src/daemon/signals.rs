@@ -1,10 +1,11 @@
 //! SIGINT and SIGTERM, as something to await.
 
 use std::io;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use async_channel::Receiver;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::{Handle, Signals as Arriving};
 
 /// A request to stop.
@@ -55,6 +56,8 @@ impl Signals {
     ///
     /// Where the process may not open two more descriptors, or start a thread.
     pub(crate) fn listen() -> io::Result<Self> {
+        // Writing beyond the limit of a file's size (RLIMIT_FSIZE) is to fail with EFBIG, which concerns one file, not to end the process.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         let mut arriving = Arriving::new([SIGINT, SIGTERM])?;
         let handle = arriving.handle();
         let (sender, arrived) = async_channel::bounded(8);

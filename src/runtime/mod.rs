@@ -5,6 +5,7 @@
 
 mod block_on;
 mod drain;
+mod pool;
 mod race;
 mod threads;
 mod turn;

@@ -8,14 +8,16 @@ use std::time::Instant;
 
 use smol::Executor;
 
+use super::pool::Pool;
 use super::{BoxFuture, Runtime};
 
-/// An executor of smol's with a thread of its own. Tasks never block, so one thread serves them all; blocking work goes to smol's
-/// thread pool.
+/// An executor of smol's with a thread of its own. Tasks never block, so one thread serves them all; blocking work goes to a pool of
+/// threads, which unlike smol's own ends them when they are idle: one that waits wakes up twice a second.
 ///
 /// Dropping it drops the tasks that have not ended, and waits for the thread.
 pub struct Smol {
     executor: Arc<Executor<'static>>,
+    pool: Arc<Pool>,
     // Closed when this is dropped, which ends the thread.
     stop: Option<async_channel::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -36,6 +38,7 @@ impl Smol {
         })?;
         Ok(Smol {
             executor,
+            pool: Arc::default(),
             stop: Some(stop),
             thread: Some(thread),
         })
@@ -62,7 +65,7 @@ impl Runtime for Smol {
     }
 
     fn unblock(&self, work: Box<dyn FnOnce() + Send + 'static>) {
-        smol::unblock(work).detach();
+        self.pool.run(work);
     }
 
     fn now(&self) -> Instant {

@@ -234,8 +234,10 @@ impl Commit<'_> {
                 Naming::Same(twin) => return Ok(Published::Before(twin)),
                 Naming::Pass(reason) => return Ok(Published::Pass(reason)),
             };
-            if publication == Publication::Published {
-                return Ok(Published::As(name));
+            match publication {
+                Publication::Published => return Ok(Published::As(name)),
+                Publication::Locked => return Err(Stopped::Changed),
+                Publication::NameTaken => {}
             }
         }
         let path = output.path_of(&self.first_name());

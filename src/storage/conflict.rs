@@ -8,6 +8,7 @@ use rustix::fs::{Advice, FileType, fadvise, fsync};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::dir::Folder;
+use super::lock::{Locked, lock};
 use super::positioned::FromStart;
 use super::ready::Candidate;
 use super::status::Status;
@@ -38,11 +39,13 @@ pub(super) enum Naming {
     Pass(Reason),
 }
 
-/// A `.gz` that holds exactly the original's bytes. Where that was asked for, its content is durable.
+/// A `.gz` that holds exactly the original's bytes. Where that was asked for, its content is durable. It stays locked until this is
+/// dropped, so whoever published it can't be about to take it back.
 #[derive(Debug)]
 pub(super) struct Twin {
     pub(super) name: OsString,
     pub(super) fingerprint: Fingerprint,
+    _locked: File,
 }
 
 /// The question that [`decide`] answers.
@@ -76,8 +79,14 @@ pub(super) fn decide(
             There::Nothing => return Ok(Naming::Free(name)),
             There::NameTooLong => return Ok(Naming::Pass(Reason::NameTooLong)),
             There::UpToDate => return Ok(Naming::Pass(Reason::UpToDate)),
-            There::Same(_) if question.keep_original => return Ok(Naming::Pass(Reason::UpToDate)),
-            There::Same(fingerprint) => return Ok(Naming::Same(Twin { name, fingerprint })),
+            There::Same(..) if question.keep_original => return Ok(Naming::Pass(Reason::UpToDate)),
+            There::Same(fingerprint, locked) => {
+                return Ok(Naming::Same(Twin {
+                    name,
+                    fingerprint,
+                    _locked: locked,
+                }));
+            }
             other => other,
         };
         match question.on_conflict {
@@ -106,8 +115,8 @@ enum There {
     NameTooLong,
     /// A regular file with the original's mtime, and originals are kept.
     UpToDate,
-    /// A regular file that holds the original's bytes.
-    Same(Fingerprint),
+    /// A regular file that holds the original's bytes, locked.
+    Same(Fingerprint, File),
     /// A regular file that holds others, or may not be read.
     OtherFile,
     /// A folder, symbolic link or the like.
@@ -145,32 +154,37 @@ fn examine(
         Err(error) if super::dir::is_gone(&error) => return Err(Stopped::Changed),
         Err(error) => return Err(error.into()),
     };
-    same(question, name, &file, check)
+    same(question, name, file, check)
 }
 
 /// Whether the file holds the original's bytes.
 fn same(
     question: &Question<'_>,
     name: &OsStr,
-    gzip: &File,
+    gzip: File,
     check: &mut dyn FnMut() -> Result<(), Stopped>,
 ) -> Result<There, Stopped> {
     let failed = |step, cause: std::io::Error| Error::new(step, question.output.path_of(name), cause);
-    let status = Status::of(gzip).map_err(|errno| failed(Step::Look, errno.into()))?;
+    let status = Status::of(&gzip).map_err(|errno| failed(Step::Look, errno.into()))?;
     let may_be = status.kind == FileType::RegularFile
-        && trailer_agrees(question, gzip, status.fingerprint.size).map_err(|error| failed(Step::Read, error))?;
+        && trailer_agrees(question, &gzip, status.fingerprint.size).map_err(|error| failed(Step::Read, error))?;
     if !may_be {
         return Ok(There::OtherFile);
     }
+    // Whoever published it locks it until the original is gone or the output taken back.
+    lock(&gzip).map_err(|stopped| match stopped {
+        Locked::ByAnother => Stopped::Changed,
+        Locked::Failed(errno) => failed(Step::Look, errno.into()).into(),
+    })?;
     if question.durable {
         // After a failed fsync of an earlier run this one may succeed and only the cache hold the bytes. So the cache is dropped before
         // they are compared, and it is the disk that answers.
-        retry_on_intr(|| fsync(gzip)).map_err(|errno| failed(Step::Sync, errno.into()))?;
-        let _ = fadvise(gzip, 0, None, Advice::DontNeed);
+        retry_on_intr(|| fsync(&gzip)).map_err(|errno| failed(Step::Sync, errno.into()))?;
+        let _ = fadvise(&gzip, 0, None, Advice::DontNeed);
     }
     let original = FromStart::new(&question.candidate.file);
-    match holds(FromStart::new(gzip), original, |_| check()) {
-        Ok(true) => Ok(There::Same(status.fingerprint)),
+    match holds(FromStart::new(&gzip), original, |_| check()) {
+        Ok(true) => Ok(There::Same(status.fingerprint, gzip)),
         Ok(false) => Ok(There::OtherFile),
         Err(HoldsError::Stopped(stopped)) => Err(stopped),
         Err(HoldsError::Gzip(error)) => Err(failed(Step::Read, error).into()),

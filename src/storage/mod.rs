@@ -6,6 +6,7 @@
 mod commit;
 mod conflict;
 mod dir;
+mod lock;
 mod metadata;
 mod positioned;
 mod publish;

@@ -12,6 +12,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::dir::Folder;
+use super::lock::{Locked, lock};
 use super::status::Status;
 use crate::model::{Error, Step};
 
@@ -32,6 +33,8 @@ pub(super) enum Publication {
     Published,
     /// Something else has it, and was not touched.
     NameTaken,
+    /// What has it is the output of somebody who is not done with it.
+    Locked,
 }
 
 impl<'a> Temp<'a> {
@@ -40,12 +43,7 @@ impl<'a> Temp<'a> {
         let path = folder.path_of(name);
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         match retry_on_intr(|| openat(folder, c".", flags, Mode::RUSR | Mode::WUSR)) {
-            Ok(file) => Ok(Temp {
-                file: File::from(file),
-                folder,
-                private_name: None,
-                path,
-            }),
+            Ok(file) => Self::locked(File::from(file), folder, None, path),
             // Which of them depends on the file system and the kernel's age (open(2), BUGS).
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => Self::create_named(folder, path),
             Err(errno) => Err(Error::new(Step::Create, path, errno)),
@@ -58,12 +56,21 @@ impl<'a> Temp<'a> {
         let (private_name, file) =
             with_private_name(|name| retry_on_intr(|| openat(folder, name, flags, Mode::RUSR | Mode::WUSR)))
                 .map_err(|errno| Error::new(Step::Create, &path, errno))?;
-        Ok(Temp {
-            file: File::from(file),
+        Self::locked(File::from(file), folder, Some(private_name), path)
+    }
+
+    fn locked(file: File, folder: &'a Folder, private_name: Option<OsString>, path: PathBuf) -> Result<Self, Error> {
+        let temp = Temp {
+            file,
             folder,
-            private_name: Some(private_name),
+            private_name,
             path,
-        })
+        };
+        match lock(&temp.file) {
+            Ok(()) => Ok(temp),
+            Err(Locked::ByAnother) => Err(Error::new(Step::Create, &temp.path, Errno::WOULDBLOCK)),
+            Err(Locked::Failed(errno)) => Err(Error::new(Step::Create, &temp.path, errno)),
+        }
     }
 
     pub(super) fn file(&self) -> &File {
@@ -104,12 +111,18 @@ impl<'a> Temp<'a> {
             Some(status) if status.kind != FileType::RegularFile => return Ok(Publication::NameTaken),
             Some(_) => {}
         }
+        let replaced = match self.lock_replaced(name) {
+            Ok(replaced) => replaced,
+            Err(publication) => return Ok(publication),
+        };
         let failed = |errno| Error::new(Step::Publish, self.folder.path_of(name), errno);
         let private = match self.private_name.take() {
             Some(private) => private,
             None => with_private_name(|private| self.link(private)).map_err(failed)?.0,
         };
-        match retry_on_intr(|| renameat(self.folder, &private, self.folder, name)) {
+        let renamed = retry_on_intr(|| renameat(self.folder, &private, self.folder, name));
+        drop(replaced);
+        match renamed {
             Ok(()) => Ok(Publication::Published),
             Err(errno) => {
                 self.private_name = Some(private);
@@ -118,6 +131,21 @@ impl<'a> Temp<'a> {
                     errno => Err(Error::new(Step::Publish, self.folder.path_of(name), errno)),
                 }
             }
+        }
+    }
+
+    /// Keeps whoever made the file that is to be replaced from relying on it. One that may not be opened is nobody's at work here.
+    fn lock_replaced(&self, name: &OsStr) -> Result<Option<File>, Publication> {
+        let Ok(file) = self.folder.open_file(name) else {
+            return Ok(None);
+        };
+        if let Err(Locked::ByAnother) = lock(&file) {
+            return Err(Publication::Locked);
+        }
+        let locked = Status::of(&file).map(|status| status.fingerprint);
+        match (locked, self.folder.status(name)) {
+            (Ok(locked), Ok(Some(named))) if named.fingerprint.same_inode(&locked) => Ok(Some(file)),
+            _ => Err(Publication::NameTaken),
         }
     }
 

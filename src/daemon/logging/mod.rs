@@ -9,6 +9,7 @@ use std::os::fd::AsFd;
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
@@ -40,12 +41,18 @@ pub(crate) enum Color {
     Never,
 }
 
-/// Sends log events to `writer` until the process ends: to [`io::stderr`], or to what shares standard error with it. Every line is
-/// written at once. A second call has no effect.
-pub(crate) fn init<W>(format: Format, level: LevelFilter, color: Color, writer: W)
-where
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
-{
+/// Sends log events to standard error for as long as the returned guard lives; dropping it writes what still waits, for a second at most.
+/// A second call has no effect.
+///
+/// A thread of its own writes the lines. Where nobody reads them, they wait up to a bound and then are dropped: a log that is stuck must
+/// not stop the agent, and least of all its end.
+pub(crate) fn init(format: Format, level: LevelFilter, color: Color) -> WorkerGuard {
+    const MOST_LINES: usize = 8192;
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(MOST_LINES)
+        .thread_name("log")
+        .finish(io::stderr());
     let look = match format {
         Format::Json => Look::Json,
         Format::Auto | Format::Text => Look::Text {
@@ -59,6 +66,7 @@ where
     };
     // It fails only where there is one already.
     let _ = tracing::subscriber::set_global_default(subscriber(look, level, writer));
+    guard
 }
 
 /// The level that many steps more talkative than `level`, or, where negative, more silent.

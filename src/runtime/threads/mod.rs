@@ -1,6 +1,5 @@
 //! A runtime of plain threads: the standard library and nothing else.
 
-mod pool;
 mod tasks;
 
 use std::io;
@@ -8,8 +7,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use super::pool::Pool;
 use super::{BoxFuture, Runtime};
-use pool::Pool;
 use tasks::Tasks;
 
 /// One thread that polls the tasks and keeps their timers, and a pool of threads for blocking work, which grows with the work that

@@ -126,3 +126,50 @@ fn an_output_that_appears_while_we_work_is_a_conflict_like_any() {
     assert!(matches!(done, Done::Finished { .. }));
     assert_eq!(names, ["F.gz"]);
 }
+
+/// Its maker may yet take it back, and then the original must still be there.
+#[test]
+fn an_output_that_its_maker_is_not_done_with_is_left_to_it() {
+    for on_conflict in [OnConflict::Number, OnConflict::Replace, OnConflict::Skip] {
+        let mut scene = Scene::new();
+        scene.on_conflict = on_conflict;
+        scene.write("F", b"text");
+        scene.write_gzip("F.gz", b"text");
+        let maker = File::open(scene.path("F.gz")).unwrap();
+        crate::storage::lock::lock(&maker).unwrap();
+        assert_eq!(scene.commit("F").unwrap(), Done::Changed, "{on_conflict:?}");
+        assert_eq!(scene.names(), ["F", "F.gz"]);
+        drop(maker);
+        assert!(matches!(scene.commit("F").unwrap(), Done::Finished { .. }));
+        assert_eq!(scene.names(), ["F.gz"]);
+    }
+}
+
+#[test]
+fn an_output_that_its_maker_is_not_done_with_is_not_replaced() {
+    let mut scene = Scene::new();
+    scene.on_conflict = OnConflict::Replace;
+    scene.write("F", b"new text");
+    scene.write_gzip("F.gz", b"old");
+    let maker = File::open(scene.path("F.gz")).unwrap();
+    crate::storage::lock::lock(&maker).unwrap();
+    assert_eq!(scene.commit("F").unwrap(), Done::Changed);
+    assert_eq!(scene.unpacked("F.gz"), b"old");
+    drop(maker);
+    assert!(is_compressed(&scene.commit("F").unwrap()));
+    assert_eq!(scene.unpacked("F.gz"), b"new text");
+}
+
+#[test]
+fn an_output_is_locked_until_its_original_is_gone() {
+    let scene = Scene::new();
+    scene.write("F", b"text");
+    let folder = scene.folder();
+    let temp = Temp::create(&folder, OsStr::new("F.gz")).unwrap();
+    let mut temp = temp.sync().unwrap();
+    temp.publish(OsStr::new("F.gz")).unwrap();
+    let other = File::open(scene.path("F.gz")).unwrap();
+    assert!(crate::storage::lock::lock(&other).is_err());
+    drop(temp);
+    assert!(crate::storage::lock::lock(&other).is_ok());
+}
