@@ -90,12 +90,12 @@ fn hard_links_whose_other_name_goes() {
     });
 }
 
-/// The kernel tells nothing when another name of a file goes, so this is found by the next look at the whole folder.
+/// The kernel tells nothing when another name of a file goes, so a file that has just come is looked at again, less and less often.
 #[test]
 fn hard_links_are_untouched_while_there_is_another_name() {
     let data = &mut Data::from_seed(105);
     let inbox = Inbox::new();
-    let mut running = inbox.watch("settle = \"300ms\"\nwatcher = \"poll\"\npoll-interval = \"200ms\"");
+    let mut running = inbox.watch("settle = \"300ms\"");
     let linked = [Arrival::new(data, "linked")];
     let other_name = staged(&inbox, &linked).remove(0);
     fs::hard_link(&other_name, linked[0].path_in(&inbox.path)).unwrap();

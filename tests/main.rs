@@ -15,6 +15,8 @@ mod embedding;
 mod filter;
 /// The floors of `src/`: who may use whom.
 mod floors;
+/// What happens around the program and must not stop it.
+mod hardship;
 /// `compress` at a terminal: the bar, and Ctrl-C.
 mod interruption;
 /// `dwindle run`: more at once than the kernel's queue, the inbox or the watch limit has room for.

@@ -51,10 +51,8 @@ pub(crate) enum Sight<'a> {
     /// This folder is open and about to be listed. What is put in it from now on may be missed: watch it first.
     Entered(&'a Path),
     /// This is left alone.
-    #[cfg_attr(
-        not(feature = "cli"),
-        expect(dead_code, reason = "only the program's dry run asks what and why")
-    )]
+    // Only the dry run asks what and why, and that is the program's.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     PassedOver(&'a Path, Reason),
     /// A folder could not be opened or not be listed to its end. The walk goes on.
     Failed(Error),
