@@ -34,6 +34,10 @@ pub(super) struct Account {
     pub(super) finished: Option<Report>,
     /// Folders and scans not closed yet.
     open: usize,
+    /// From then on no job may begin.
+    gives_up_at: Option<Millis>,
+    /// Until then a scan goes on.
+    scans_until: Millis,
 }
 
 impl Account {
@@ -97,6 +101,18 @@ impl Account {
 
     pub(super) fn disturbed_at(&self, watch: WatchId) -> Millis {
         self.disturbed.get(&watch).copied().unwrap_or_default()
+    }
+
+    pub(super) fn give_up_at(&mut self, at: Millis) {
+        self.gives_up_at = Some(self.gives_up_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    pub(super) fn scan_goes_on(&mut self, until: Millis) {
+        self.scans_until = self.scans_until.max(until);
+    }
+
+    pub(super) fn is_scanning(&self, now: Millis) -> bool {
+        self.scans_until >= now
     }
 
     pub(super) fn open(&mut self, count: usize) {

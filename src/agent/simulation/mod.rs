@@ -465,7 +465,7 @@ impl Simulation {
     }
 
     fn end(&mut self, end: End) {
-        self.check_before_the_end(end);
+        self.check_before_the_end();
         let now = self.world.lock().now;
         let in_flight = LONGEST_JOB + 2_000;
         let work: Millis = self
@@ -483,6 +483,11 @@ impl Simulation {
             End::Abort | End::DropHandle | End::DropRuntime => now + in_flight,
         };
         self.ends_by = self.ends_by.min(ends_by);
+        match end {
+            End::Abort | End::DropHandle => self.world.lock().account.give_up_at(now),
+            End::Drain(Some(limit)) => self.world.lock().account.give_up_at(now + limit),
+            End::Drain(None) | End::Once { .. } | End::DropRuntime => {}
+        }
         match end {
             End::Drain(limit) => {
                 let limit = limit.map(Duration::from_millis);
@@ -529,7 +534,7 @@ impl Simulation {
     }
 
     /// At the end of a long rest nothing is left to do.
-    fn check_before_the_end(&self, _: End) {
+    fn check_before_the_end(&self) {
         let mut state = self.world.lock();
         if state.now < self.quiet_from + 3 * SWEEP {
             return;
@@ -548,6 +553,7 @@ impl Simulation {
         let Some(simulator) = &self.simulator else {
             return Ok(());
         };
+        self.check_workers_ended(simulator);
         simulator.advance(Duration::from_millis(2_000));
         let (tasks, work) = (simulator.tasks(), simulator.waiting_work());
         let calls = self.calls.load(Ordering::SeqCst);
@@ -570,6 +576,17 @@ impl Simulation {
             format!("{report:?} was reported, {told:?} was told")
         });
         account.problem()
+    }
+
+    /// At the moment of the end only calls are open, and perhaps a scan that nobody waits for.
+    fn check_workers_ended(&self, simulator: &Simulator) {
+        let (tasks, calls) = (simulator.tasks(), self.calls.load(Ordering::SeqCst));
+        let mut state = self.world.lock();
+        let is_scanning = state.account.is_scanning(state.now) || simulator.waiting_work() > 0;
+        let holds = tasks <= calls || is_scanning || state.account.finished.is_none();
+        state.account.demand(holds, || {
+            format!("{tasks} tasks at the end, and {calls} calls are open")
+        });
     }
 }
 
