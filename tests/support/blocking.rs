@@ -53,7 +53,7 @@ impl Polls {
 }
 
 /// What the kernel says of this thread. That it slept while it could have run is what is left of the time when running and waiting
-/// for a processor are taken from it (proc_pid_io(5); "schedstat" in the kernel's sched-stats.rst).
+/// for a processor are taken from it (`proc_pid_io(5)`; "schedstat" in the kernel's sched-stats.rst).
 #[derive(Clone, Copy)]
 struct Facts {
     at: Instant,

@@ -66,9 +66,8 @@ impl Account {
         let workers = self.workers;
         self.demand(count <= workers, || format!("{count} jobs at once"));
         self.demand(!is_twice, || format!("two jobs at once on {}", path.display()));
-        self.demand(self.finished.is_none(), || {
-            format!("a job on {} after the end", path.display())
-        });
+        let is_over = self.finished.is_some() || self.gives_up_at.is_some_and(|at| at < now);
+        self.demand(!is_over, || format!("a job on {} began after the end", path.display()));
         self.jobs.push((name, now, until));
     }
 
