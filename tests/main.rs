@@ -1,12 +1,34 @@
 //! All integration tests in one binary: one link instead of one a file. A new file needs its `mod` line here; `tidiness` says so
 //! when it is forgotten.
 
+/// `dwindle run`: every way in which a file comes into a watched folder.
+mod arrivals;
+/// The commands that print: their text, their exit codes, their log.
+mod commands;
+/// `compress`: what becomes of the files named.
+mod compress;
+/// `compress`: its options, and odd names.
+mod compress_options;
+/// The library's public surface, on every runtime that comes with it.
+mod embedding;
+/// `compress -`: standard input to standard output.
+mod filter;
 /// The floors of `src/`: who may use whom.
 mod floors;
+/// `compress` at a terminal: the bar, and Ctrl-C.
+mod interruption;
+/// `dwindle run`: more at once than the kernel's queue, the inbox or the watch limit has room for.
+mod overload;
 /// What is shipped beside the program: the systemd unit.
 mod packaging;
+/// `dwindle run`: what is never taken.
+mod passed_over;
+/// `dwindle run`: what the keys of a watch change.
+mod settings;
 /// The runtime with a simulated clock: what it promises, and what it finds.
 mod simulator;
+/// `dwindle run`: how it ends, by signals, by itself, or before it has begun.
+mod stopping;
 /// What every source file keeps to: its size, nothing left to do, no test file forgotten.
 mod tidiness;
 

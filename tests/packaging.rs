@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Sandbox, needs};
+use rustix::process::Signal;
+
+use crate::support::{Dwindle, Original, Sandbox, assert_gz_of, needs};
 
 #[test]
 fn systemd_accepts_the_unit_without_a_warning() {
@@ -30,4 +32,39 @@ fn systemd_accepts_the_unit_without_a_warning() {
         "{}\n{complaints}",
         output.status
     );
+}
+
+/// A copy of the shipped example that watches a folder of the sandbox.
+fn copy_of_example(sandbox: &Sandbox) {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.toml");
+    let example = fs::read_to_string(example).expect("the example");
+    let path = "path = \"/srv/inbox\"";
+    assert_eq!(example.matches(path).count(), 1, "the example watches something else");
+    let here = format!("path = \"{}\"", sandbox.folder("inbox").display());
+    sandbox.file("config.toml", example.replace(path, &here));
+}
+
+#[test]
+fn the_example_configuration_passes_the_check() {
+    let sandbox = Sandbox::new();
+    copy_of_example(&sandbox);
+    let output = Dwindle::new(&sandbox)
+        .args(["check", "-c", "config.toml"])
+        .finish()
+        .expect_code(0);
+    assert_eq!(output.stdout, b"config.toml: valid, 1 folder to watch\n", "{output}");
+    assert_eq!(output.stderr, "");
+}
+
+#[test]
+fn the_agent_starts_from_the_example_configuration() {
+    let sandbox = Sandbox::new();
+    copy_of_example(&sandbox);
+    let original = Original::of(&sandbox.file("inbox/app.log", "text"));
+    let mut running = Dwindle::new(&sandbox).args(["run", "-c", "config.toml"]).start();
+    running.wait_for_names(&sandbox.path("inbox"), ["app.log.gz"]);
+    running.signal(Signal::TERM);
+    let output = running.wait_exit().expect_code(0);
+    assert_eq!(output.report().compressed, 1, "{output}");
+    assert_gz_of(&sandbox.path("inbox/app.log.gz"), &original);
 }

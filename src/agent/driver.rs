@@ -262,6 +262,8 @@ impl Driver {
             }
             Command::Once { patience } => self.agenda.handle_once(patience),
             Command::Drain { limit } => {
+                // What was told before the stop is known.
+                self.handle_waiting_events();
                 self.observer.draining(self.agenda.pending());
                 self.deadline = limit.and_then(|limit| now.checked_add(limit));
                 self.agenda.handle_drain(self.deadline);
@@ -332,6 +334,11 @@ impl Driver {
             Ok((walk, batch)) => {
                 if std::mem::take(&mut running.lost) {
                     self.observer.folder_found(folder);
+                }
+                for error in &batch.failed {
+                    let path = error.path().strip_prefix(folder).unwrap_or(error.path());
+                    self.observer.failed(folder, path, error, None);
+                    self.agenda.handle_scan_trouble(watch, error.class());
                 }
                 if let Some(why) = batch.polling {
                     self.observer.watching(folder, false, Some(&why));

@@ -1,8 +1,12 @@
 //! One file that a person or a program names: no waiting, no watching, the same commit.
 
+use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use rustix::io::Errno;
 
 use crate::model::{Error, Level, Observer, Reason, Step};
 use crate::policy::{OnConflict, Select, compressed_suffix};
@@ -131,6 +135,8 @@ pub(super) struct Desk {
     rules: Rules,
     observer: Arc<dyn Observer>,
     abort: Cancel,
+    /// Where outputs may replace others, those that were begun here: one of them must not replace another.
+    begun: Mutex<HashSet<PathBuf>>,
 }
 
 impl Desk {
@@ -151,6 +157,7 @@ impl Desk {
             },
             observer,
             abort,
+            begun: Mutex::default(),
         })
     }
 
@@ -161,7 +168,7 @@ impl Desk {
 
     fn try_compress(&self, named: &Named) -> Result<Attempt, Error> {
         let path = named.path.as_path();
-        let missing = || Error::new(Step::Open, path, std::io::ErrorKind::NotFound);
+        let missing = || Error::new(Step::Open, path, Errno::NOENT);
         let Some(name) = path.file_name() else {
             return Ok(Attempt::Skipped(Reason::Folder));
         };
@@ -188,6 +195,10 @@ impl Desk {
 
     fn commit(&self, named: &Named, parent: &Folder, candidate: &Candidate) -> Result<Attempt, Error> {
         let path = named.path.as_path();
+        if !self.claim_output(named) {
+            let message = "another of these files has the same name, and its .gz goes to the same folder";
+            return Err(Error::permanent(Step::Publish, path, message));
+        }
         let work = Work {
             candidate,
             parent,
@@ -198,12 +209,34 @@ impl Desk {
         };
         match work.commit() {
             Attempt::Skipped(Reason::NameTaken) => {
-                let message = "a .gz with other content has its name already";
-                Err(Error::permanent(Step::Publish, path, message))
+                let message = if self.options.replace {
+                    "what has the name of its .gz is no regular file, and only those are replaced"
+                } else {
+                    "a .gz of that name is there already, with other content"
+                };
+                let cause = io::Error::new(io::ErrorKind::AlreadyExists, message);
+                Err(Error::new(Step::Publish, path, cause))
             }
-            Attempt::NotYet(_) | Attempt::Gone => Err(changing(path)),
+            Attempt::NotYet(_) => Err(changing(path)),
+            Attempt::Gone => {
+                let message = "it was removed or renamed while it was being compressed";
+                Err(Error::permanent(Step::Read, path, message))
+            }
             attempt => Ok(attempt),
         }
+    }
+
+    /// False where the output would replace that of another file of this run.
+    fn claim_output(&self, named: &Named) -> bool {
+        if self.output.is_none() || !self.options.replace {
+            return true;
+        }
+        let output = match &named.within {
+            Some((_, relative)) => relative.clone(),
+            None => named.path.file_name().map(PathBuf::from).unwrap_or_default(),
+        };
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.insert(output)
     }
 
     fn plan<'a>(&'a self, named: &'a Named, parent: &'a Folder) -> Plan<'a> {
@@ -224,6 +257,7 @@ impl Desk {
             output,
             level: self.options.level,
             keep_original: self.options.keep_original,
+            renew: self.options.replace,
             on_conflict: if self.options.replace {
                 OnConflict::Replace
             } else {
@@ -234,7 +268,11 @@ impl Desk {
     }
 }
 
-/// It was written to, renamed or removed while it was being compressed.
+/// It was written to while it was being compressed.
 fn changing(path: &Path) -> Error {
-    Error::transient(Step::Read, path, "it was changed meanwhile; its writer is not done")
+    Error::transient(
+        Step::Read,
+        path,
+        "it was changed while it was being compressed; its writer is not done",
+    )
 }

@@ -3,12 +3,12 @@
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::model::{Error, Level, Observer};
 use crate::policy::{Select, Watch, WatcherChoice};
 use crate::storage::{
-    self, Candidate, Folder, Look, OutputPlace, Plan, Rules, Scan, Sight, is_gone, look, remote_file_system,
+    Candidate, Folder, Look, OutputPlace, Plan, Rules, Scan, Sight, is_gone, look, remote_file_system,
 };
 
 use super::events::{Events, FolderWatcher, Watcher};
@@ -100,9 +100,25 @@ impl WatchedFolder {
             return Ok(known);
         }
         let root = Arc::new(Root::open(&self.watch)?);
-        if self.is_native() {
-            *lock(&self.native) = self.source.begin(&self.watch, &root.folder);
+        let mut native = lock(&self.native);
+        if matches!(*native, Native::On(_)) {
+            *native = self.source.begin(&self.watch, &root.folder);
         }
+        drop(native);
+        *lock(&self.root) = Arc::clone(&root);
+        Ok(root)
+    }
+
+    /// The folders to work in. An output folder that was replaced or removed meanwhile is opened or made anew.
+    fn root_for_work(&self) -> Result<Arc<Root>, Error> {
+        let known = self.root();
+        if known.output.as_ref().is_none_or(Folder::has_its_path) {
+            return Ok(known);
+        }
+        let root = Arc::new(Root {
+            folder: known.folder.duplicate()?,
+            output: Root::open_output(&known.folder, &self.watch)?,
+        });
         *lock(&self.root) = Arc::clone(&root);
         Ok(root)
     }
@@ -119,6 +135,7 @@ impl WatchedFolder {
             },
             level: self.level,
             keep_original: self.watch.keep_original,
+            renew: false,
             on_conflict: self.watch.on_conflict,
             durable: self.watch.durable,
         };
@@ -131,7 +148,8 @@ impl WatchedFolder {
             cancel,
         };
         match work.commit() {
-            Attempt::NotYet(_) => Attempt::NotYet(self.watch.settle),
+            // Somebody is at it: even with no settle time, not at once again.
+            Attempt::NotYet(_) => Attempt::NotYet(self.watch.settle.max(Duration::from_secs(1))),
             attempt => attempt,
         }
     }
@@ -139,9 +157,12 @@ impl WatchedFolder {
 
 impl Job for WatchedFolder {
     fn attempt(&self, file: &Path, cancel: &Cancel) -> Attempt {
-        let root = self.root();
         let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
             return Attempt::Gone;
+        };
+        let root = match self.root_for_work() {
+            Ok(root) => root,
+            Err(error) => return Attempt::Failed(error),
         };
         let parent = match root.folder.folder(folder) {
             Ok(parent) => parent,
@@ -159,21 +180,29 @@ impl Job for WatchedFolder {
     }
 
     fn scan(&self, folder: &Path) -> Result<Box<dyn Walk>, Error> {
-        let root = if folder.as_os_str().is_empty() {
-            self.reopen()?
-        } else {
-            self.root()
-        };
+        let is_whole = folder.as_os_str().is_empty();
+        let was_native = self.is_native();
+        let root = if is_whole { self.reopen()? } else { self.root() };
+        let polling = if was_native { self.why_polling() } else { None };
+        let mut failed = Vec::new();
         let scan = match Scan::new(&root.folder, folder, Arc::clone(&self.rules.select)) {
             Ok(scan) => Some(scan),
+            Err(error) if is_whole => return Err(error),
             // A subfolder that is gone again holds nothing.
-            Err(error) if is_gone(&error) && !folder.as_os_str().is_empty() => None,
-            Err(error) => return Err(error),
+            Err(error) if is_gone(&error) => None,
+            Err(error) => {
+                failed.push(error);
+                None
+            }
         };
         Ok(Box::new(FolderWalk {
             scan,
+            root,
+            events: self.source.events.clone(),
             observer: Arc::clone(&self.observer),
             native: Arc::clone(&self.native),
+            polling,
+            failed,
         }))
     }
 }
@@ -181,36 +210,60 @@ impl Job for WatchedFolder {
 /// A scan that watches each folder before it lists it.
 struct FolderWalk {
     scan: Option<Scan>,
+    root: Arc<Root>,
+    events: Events,
     observer: Arc<dyn Observer>,
     native: Arc<Mutex<Native>>,
+    /// What the next batch has to tell.
+    polling: Option<String>,
+    failed: Vec<Error>,
 }
 
 impl Walk for FolderWalk {
     fn next(&mut self, most: usize) -> Result<Batch, Error> {
-        let Some(scan) = &mut self.scan else {
-            return Ok(Batch {
-                end: true,
-                ..Batch::default()
-            });
+        let mut batch = Batch {
+            files: Vec::new(),
+            end: true,
+            failed: std::mem::take(&mut self.failed),
+            polling: self.polling.take(),
         };
-        let mut polling = None;
-        let storage::Batch { files, end } = scan.next_batch(most, &mut |sight| match sight {
-            Sight::Entered(folder) => polling = polling.take().or_else(|| lock(&self.native).enter(folder)),
-            Sight::Failed(error) => self.observer.warning(&error.to_string()),
+        let Some(scan) = &mut self.scan else {
+            return Ok(batch);
+        };
+        let found = scan.next_batch(most, &mut |sight| match sight {
+            Sight::Entered(folder) => {
+                match lock(&self.native).enter(folder) {
+                    Ok(None) => {}
+                    Ok(why) => batch.polling = why,
+                    Err(error) => self.observer.warning(&error.to_string()),
+                }
+                if folder.as_os_str().is_empty() && !self.root.folder.has_its_path() {
+                    self.events.lost();
+                }
+            }
+            Sight::Failed(error) => batch.failed.push(error),
             Sight::PassedOver(..) => {}
         });
-        Ok(Batch { files, end, polling })
+        Ok(Batch {
+            files: found.files,
+            end: found.end,
+            ..batch
+        })
     }
 }
 
 impl Root {
     fn open(watch: &Watch) -> Result<Self, Error> {
         let folder = Folder::open(&watch.path)?;
-        let output = match &watch.output_dir {
-            None => None,
-            Some(path) => Some(folder.open_or_make_output(path)?),
-        };
+        let output = Self::open_output(&folder, watch)?;
         Ok(Root { folder, output })
+    }
+
+    fn open_output(folder: &Folder, watch: &Watch) -> Result<Option<Folder>, Error> {
+        match &watch.output_dir {
+            None => Ok(None),
+            Some(path) => Ok(Some(folder.open_or_make_output(path)?)),
+        }
     }
 }
 
@@ -233,17 +286,22 @@ impl EventSource {
 }
 
 impl Native {
-    /// Watches a folder that is about to be listed. Returns the cause where from now on there are no events at all.
-    fn enter(&mut self, folder: &Path) -> Option<String> {
-        let Native::On(watcher) = self else { return None };
-        match watcher.add(folder) {
-            Ok(()) => None,
+    /// Watches a folder that is about to be listed. Returns the cause where from now on there are no events at all; an error where
+    /// there are none of this folder alone.
+    fn enter(&mut self, folder: &Path) -> Result<Option<String>, Error> {
+        let Native::On(watcher) = self else { return Ok(None) };
+        let Err(error) = watcher.add(folder) else {
+            return Ok(None);
+        };
+        match error.kind() {
             // It was removed or replaced in this very moment, which raised an event in its parent.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
-            Err(error) => {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(None),
+            // Whoever may write to a folder can make such a subfolder, which must not spoil the others.
+            ErrorKind::PermissionDenied | ErrorKind::InvalidFilename if !folder.as_os_str().is_empty() => Err(error),
+            _ => {
                 let why = error.to_string();
                 *self = Native::Off(Some(why.clone()));
-                Some(why)
+                Ok(Some(why))
             }
         }
     }

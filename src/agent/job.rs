@@ -39,6 +39,8 @@ pub(crate) struct Batch {
     pub(crate) files: Vec<PathBuf>,
     /// There are no more.
     pub(crate) end: bool,
+    /// Subfolders that could not be gone through, or not to their end.
+    pub(crate) failed: Vec<Error>,
     /// The kernel's events cannot be had any more, so the folder must be polled from now on; the cause.
     pub(crate) polling: Option<String>,
 }
@@ -70,6 +72,7 @@ impl Attempt {
                 bytes_in: *bytes_in,
                 bytes_out: *bytes_out,
             },
+            Attempt::Skipped(Reason::HardLinks) => Outcome::HardLinked,
             Attempt::Skipped(_) => Outcome::Skipped,
             Attempt::NotYet(wait) => Outcome::NotYet(*wait),
             Attempt::Gone => Outcome::Gone,

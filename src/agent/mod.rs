@@ -69,13 +69,14 @@ pub struct AgentBuilder {
     observer: Arc<dyn Observer>,
     watcher: Option<Arc<dyn Watcher>>,
     runtime: Option<Arc<dyn Runtime>>,
+    watches: Vec<Watch>,
 }
 
 impl AgentBuilder {
-    /// How many files are compressed at once; at least 1. Default: the CPUs this process may use (affinity and cgroup quota count).
+    /// How many files are compressed at once, 1 to 1,024. Default: the CPUs this process may use (affinity and cgroup quota count).
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = workers.max(1);
+        self.workers = workers.clamp(1, 1024);
         self
     }
 
@@ -121,12 +122,28 @@ impl AgentBuilder {
         self
     }
 
-    /// Starts the agent's tasks on the runtime. It watches nothing yet. Does not block.
+    /// A folder to watch from the start; may be called several times. [`Agent::add_watch`] adds more later.
+    #[must_use]
+    pub fn watch(mut self, watch: Watch) -> Self {
+        self.watches.push(watch);
+        self
+    }
+
+    /// Starts the agent's tasks on the runtime, and watches the folders given.
     ///
     /// # Errors
     ///
-    /// [`AgentError::NoRuntime`].
-    pub fn start(self) -> Result<Agent, AgentError> {
+    /// [`AgentError::NoRuntime`], and those of [`Agent::add_watch`] for each folder given; the agent has ended then.
+    pub async fn start(mut self) -> Result<Agent, AgentError> {
+        let watches = std::mem::take(&mut self.watches);
+        let agent = self.start_without_watches()?;
+        for watch in watches {
+            agent.add_watch(watch).await?;
+        }
+        Ok(agent)
+    }
+
+    fn start_without_watches(self) -> Result<Agent, AgentError> {
         let runtime = self.runtime.ok_or(AgentError::NoRuntime)?;
         let (inbox, events) = async_channel::bounded(self.inbox);
         let (commands, command_queue) = async_channel::bounded(16);
@@ -184,6 +201,7 @@ impl Agent {
             observer: Arc::new(()),
             watcher: None,
             runtime: None,
+            watches: Vec::new(),
         }
     }
 

@@ -10,7 +10,7 @@ use super::driver::Site;
 use super::job::{Attempt, Batch, Cancel, Job, Walk};
 use super::*;
 use crate::model::{Reason, Step};
-use crate::runtime::Threads;
+use crate::runtime::{Threads, block_on};
 
 /// Each test on each runtime, as a test of its own.
 macro_rules! on_every_runtime {
@@ -218,7 +218,7 @@ impl Running {
     fn start_with(builder: AgentBuilder, runtime: Arc<dyn Runtime>, folder: &Arc<FakeFolder>) -> Self {
         let finished = Arc::new(AtomicBool::new(false));
         let observer = Arc::new(Finished(Arc::clone(&finished)));
-        let agent = builder.runtime(runtime).observer(observer).start().unwrap();
+        let agent = block_on(builder.runtime(runtime).observer(observer).start()).unwrap();
         let watch = WatchId(7);
         let lost = Arc::new(AtomicBool::new(false));
         let select = Arc::new(Select::everything());
@@ -385,7 +385,7 @@ impl Walk for FakeWalk {
         Ok(Batch {
             files,
             end: self.0.is_empty(),
-            polling: None,
+            ..Batch::default()
         })
     }
 }
@@ -400,24 +400,5 @@ fn wait_until(mut condition: impl FnMut() -> bool) {
     while !condition() {
         assert!(Instant::now() < deadline, "it did not come about within 30 s");
         std::thread::yield_now();
-    }
-}
-
-/// Drives a future from this thread, which belongs to no runtime.
-fn block_on<T: Send + 'static>(future: impl Future<Output = T>) -> T {
-    use std::task::{Context, Poll, Wake};
-    struct Unpark(std::thread::Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Arc::new(Unpark(std::thread::current())).into();
-    let mut future = std::pin::pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => std::thread::park(),
-        }
     }
 }

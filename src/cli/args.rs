@@ -6,14 +6,14 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{Resettable, Styles};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::version;
 use crate::daemon::logging::{Color, Format};
-use crate::model::Level;
+use crate::model::{Escaped, Level};
 
 /// Watches folders and turns every finished file into FILE.gz: once, and without losing a byte.
 #[derive(Debug, Parser)]
@@ -57,6 +57,7 @@ pub(crate) struct Common {
         long,
         global = true,
         value_name = "N",
+        value_parser = parse_workers,
         env = "DWINDLE_WORKERS",
         hide_env = true
     )]
@@ -66,7 +67,7 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "N", value_parser = parse_level, env = "DWINDLE_LEVEL", hide_env = true)]
     pub(crate) level: Option<Level>,
 
-    /// Log more: -v what is passed over, -vv everything
+    /// Log more: -v what is skipped, -vv everything
     #[arg(short, long, global = true, action = ArgAction::Count, env = "DWINDLE_VERBOSE", hide_env = true)]
     pub(crate) verbose: u8,
 
@@ -194,8 +195,10 @@ impl Cli {
     ///
     /// A wrong command line, or what to print for `--help` and `--version`: the error knows its text, where it goes and its exit code.
     pub(crate) fn parse_from(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut command = command().mut_args(forget_empty_variable);
-        let matches = command.try_get_matches_from_mut(arguments)?;
+        let mut command = command().mut_args(forget_variable);
+        let matches = command
+            .try_get_matches_from_mut(arguments)
+            .map_err(|error| name_variable(error, &command))?;
         let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         if matches.value_source("config") == Some(ValueSource::EnvVariable) {
             cli.common.config = cli.common.config.iter().flat_map(env::split_paths).collect();
@@ -209,6 +212,10 @@ impl Cli {
             && let Some(level) = compress.digit.0.take()
         {
             cli.common.level = Some(level);
+        }
+        if cli.common.level.is_none() {
+            let level = level_of_variable().map_err(|sentence| command.error(ErrorKind::ValueValidation, sentence))?;
+            cli.common.level = level;
         }
         Ok(cli)
     }
@@ -310,13 +317,49 @@ fn parse_level(text: &str) -> Result<Level, String> {
     level.ok_or_else(|| "a level is a number from 1 (fastest) to 9 (smallest)".to_owned())
 }
 
-/// `DWINDLE_LEVEL=` in a file of variables means that it is not set.
-fn forget_empty_variable(argument: Arg) -> Arg {
+fn parse_workers(text: &str) -> Result<NonZeroUsize, String> {
+    let workers = text.parse().ok().filter(|workers: &NonZeroUsize| workers.get() <= 1024);
+    workers.ok_or_else(|| "the number of workers is a whole number from 1 to 1024".to_owned())
+}
+
+/// Says so where a wrong value stands in a `DWINDLE_*` variable: whoever sees the sentence may have typed no option at all.
+fn name_variable(mut error: clap::Error, command: &Command) -> clap::Error {
+    let (Some(ContextValue::String(option)), Some(ContextValue::String(value))) =
+        (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue))
+    else {
+        return error;
+    };
+    let variable = command
+        .get_arguments()
+        .filter(|argument| argument.to_string() == *option)
+        .find_map(Arg::get_env)
+        .filter(|variable| env::var_os(variable).is_some_and(|given| given == value.as_str()));
+    if let Some(variable) = variable {
+        let tip = format!("the variable {} says so", variable.display());
+        let tips = ContextValue::StyledStrs(vec![tip.into()]);
+        error.insert(ContextKind::Suggested, tips);
+    }
+    error
+}
+
+/// The level of the variable, which counts where no option says one. Not left to clap, which sees a contradiction between the variable
+/// and `-9`.
+fn level_of_variable() -> Result<Option<Level>, String> {
+    match env::var_os("DWINDLE_LEVEL").filter(|value| !value.is_empty()) {
+        None => Ok(None),
+        Some(value) => parse_level(&value.to_string_lossy())
+            .map(Some)
+            .map_err(|sentence| format!("DWINDLE_LEVEL is \"{}\": {sentence}", Escaped(Path::new(&value)))),
+    }
+}
+
+/// `DWINDLE_WORKERS=` in a file of variables means that it is not set. `DWINDLE_LEVEL` is for [`level_of_variable`].
+fn forget_variable(argument: Arg) -> Arg {
     let empty = argument
         .get_env()
         .and_then(env::var_os)
         .is_some_and(|value| value.is_empty());
-    if empty {
+    if empty || argument.get_id() == "level" {
         argument.env(Resettable::Reset)
     } else {
         argument

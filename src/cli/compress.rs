@@ -1,7 +1,7 @@
 //! `dwindle compress`: the files named, all of them, then how many.
 
 use std::fs::{File, Metadata};
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, ErrorKind, IsTerminal, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::progress::Progress;
 use crate::agent::{Cancel, FileOptions, OneShot};
 use crate::codec::{self, CompressError, Header};
 use crate::daemon::signals::{Signal, Signals};
-use crate::model::{Error, Escaped, Level, Observer, Reason, Report};
+use crate::model::{Error, Escaped, Level, Observer, Reason, Report, Step};
 use crate::runtime::{Runtime, Smol, race};
 
 /// Runs the command to its end.
@@ -95,6 +95,7 @@ fn observer(common: &Common, arguments: &Compress) -> Arc<dyn Observer> {
     let sentences = Sentences {
         progress: progress.clone(),
         verbosity: common.verbosity(),
+        replace: arguments.force,
     };
     Arc::new(Both(progress, sentences))
 }
@@ -103,6 +104,8 @@ fn observer(common: &Common, arguments: &Compress) -> Arc<dyn Observer> {
 struct Sentences {
     progress: Progress,
     verbosity: i16,
+    /// Whether -f was given.
+    replace: bool,
 }
 
 impl Sentences {
@@ -126,13 +129,19 @@ impl Observer for Sentences {
             } else {
                 ""
             };
-            self.say(format_args!("{}: left alone: {reason}{hint}", Escaped(source)));
+            self.say(format_args!("{}: skipped: {reason}{hint}", Escaped(source)));
         }
     }
 
     fn failed(&self, _: &Path, _: &Path, error: &Error, _: Option<Duration>) {
         if self.verbosity > -2 {
-            self.say(error);
+            let taken = error.kind() == ErrorKind::AlreadyExists && error.step() == Step::Publish;
+            let hint = if taken && !self.replace {
+                " (-f replaces it)"
+            } else {
+                ""
+            };
+            self.say(format_args!("{error}{hint}"));
         }
     }
 

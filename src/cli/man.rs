@@ -36,7 +36,7 @@ const EXIT_STATUS: &[(&str, &str)] = &[
     ("78", "The configuration is wrong."),
     (
         "130, 143",
-        "A second SIGINT or SIGTERM cut the stop short. No file is lost or half done.",
+        "SIGINT or SIGTERM left some of the files that compress was given, or a second one cut the stop short. No file is lost or half done.",
     ),
 ];
 

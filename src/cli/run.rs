@@ -15,12 +15,19 @@ use crate::agent::{Agent, AgentError};
 use crate::daemon::NotifyWatcher;
 use crate::daemon::logging::LogObserver;
 use crate::daemon::signals::{Signal, Signals};
-use crate::model::Report;
+use crate::model::{Escaped, Report};
 use crate::policy::{Preset, Watch};
-use crate::runtime::{Runtime, Smol, race};
+use crate::runtime::{Smol, race};
 
 /// Runs the command to its end.
 pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
+    if let Some((outer, inner)) = overlap(&arguments.dirs) {
+        let (outer, inner) = (Escaped(outer), Escaped(inner));
+        print::complain(format_args!(
+            "{inner} is watched already as a part of {outer}: name each folder once, and none that lies in another"
+        ));
+        return Ok(Exit::Usage);
+    }
     let Some(Setup { config, warnings }) = setup::read(common, watches_of(&arguments.dirs)) else {
         return Ok(Exit::BadConfiguration);
     };
@@ -36,23 +43,28 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         warn!("{}", warning.message());
     }
     // Before the first file is touched, so that no signal ever finds us unprepared.
-    let signals = Signals::listen().context("cannot receive signals")?;
-    let runtime: Arc<dyn Runtime> = Arc::new(Smol::new().context("cannot start a thread")?);
+    let (signals, runtime) = match Signals::listen().and_then(|signals| Ok((signals, Smol::new()?))) {
+        Ok(started) => started,
+        Err(error) => {
+            print::complain(format_args!("cannot start now: {error}"));
+            return Ok(Exit::TryLater);
+        }
+    };
     let mut builder = Agent::builder()
         .level(config.level)
         .observer(Arc::new(LogObserver::default()))
-        .runtime(runtime);
+        .runtime(Arc::new(runtime));
     if let Some(workers) = config.workers {
         builder = builder.workers(workers);
     }
     if !arguments.once {
         builder = builder.watcher(Arc::new(NotifyWatcher));
     }
+    for watch in config.watches {
+        builder = builder.watch(watch);
+    }
     let ended = smol::block_on(async {
-        let agent = builder.start()?;
-        for watch in config.watches {
-            agent.add_watch(watch).await?;
-        }
+        let agent = builder.start().await?;
         if arguments.once {
             agent.end_when_done(config.shutdown_timeout).await?;
         }
@@ -124,6 +136,20 @@ async fn until_ended(agent: &Agent, signals: &Signals, limit: Duration) -> Resul
 fn watches_of(folders: &[PathBuf]) -> Option<Vec<Watch>> {
     let inbox = |folder: &PathBuf| Watch::new(absolute(folder), Preset::Inbox);
     (!folders.is_empty()).then(|| folders.iter().map(inbox).collect())
+}
+
+/// Two of the folders that are the same, or of which the second lies in the first.
+fn overlap(folders: &[PathBuf]) -> Option<(&Path, &Path)> {
+    let real: Vec<_> = folders
+        .iter()
+        .filter_map(|folder| Some((folder.as_path(), folder.canonicalize().ok()?)))
+        .collect();
+    let pairs = real.iter().enumerate().flat_map(|(index, outer)| {
+        let others = real.iter().enumerate().filter(move |(other, _)| *other != index);
+        others.map(move |(_, inner)| (outer, inner))
+    });
+    let mut overlapping = pairs.filter(|(outer, inner)| inner.1.starts_with(&outer.1));
+    overlapping.next().map(|(outer, inner)| (outer.0, inner.0))
 }
 
 /// Log lines and rules speak of whole paths; where the current folder is gone, of the path as given.

@@ -5,6 +5,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use notify::Watcher as _;
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKindMask, ModifyKind, RenameMode};
@@ -18,58 +20,101 @@ use crate::model::{Error, Step};
 pub struct NotifyWatcher;
 
 struct Tree {
+    /// Absolute, so that the folder it stands in has a path too.
     root: PathBuf,
+    events: Events,
+    instance: Instance,
+}
+
+/// One inotify instance.
+struct Instance {
     watcher: INotifyWatcher,
+    /// The kernel dropped events, and with them perhaps word of watches that ended: what notify believes to watch may be watched no more.
+    overflowed: Arc<AtomicBool>,
 }
 
 impl Watcher for NotifyWatcher {
     fn watch(&self, root: &Path, events: Events) -> Result<Box<dyn FolderWatcher>, Error> {
-        // Nothing of what is written or read: a busy log in the folder must not wake us at every line. Removals are asked for, since
-        // only they tell that the root itself went, and let notify forget folders that were moved away.
-        let kinds =
-            EventKindMask::CREATE | EventKindMask::MODIFY_NAME | EventKindMask::ACCESS_CLOSE | EventKindMask::REMOVE;
-        let config = Config::default().with_follow_symlinks(false).with_event_kinds(kinds);
-        let teller = {
-            let root = root.to_owned();
-            move |event| tell(&root, &events, event)
-        };
-        let watcher = INotifyWatcher::new(teller, config).map_err(|error| explain(error, root))?;
-        Ok(Box::new(Tree {
-            root: root.to_owned(),
-            watcher,
-        }))
+        let root = std::path::absolute(root).map_err(|error| Error::new(Step::Watch, root, error))?;
+        let instance = Instance::start(&root, &events)?;
+        Ok(Box::new(Tree { root, events, instance }))
     }
 }
 
 impl FolderWatcher for Tree {
     fn add(&mut self, folder: &Path) -> Result<(), Error> {
         let is_root = folder.as_os_str().is_empty();
-        let path = if is_root {
-            self.root.clone()
-        } else {
-            self.root.join(folder)
-        };
+        if !is_root {
+            return self.instance.add(&self.root.join(folder), false);
+        }
+        if self.instance.overflowed.load(Ordering::Acquire) {
+            // The scan that now begins adds every folder again.
+            self.instance = Instance::start(&self.root, &self.events)?;
+        }
+        self.watch_parent();
         // A person may name the root by a symbolic link; below it none is followed.
-        let config = WatchPathConfig::new(RecursiveMode::NonRecursive).with_dereference_symlinks(is_root);
+        self.instance.add(&self.root, true)
+    }
+}
+
+impl Tree {
+    /// Only its parent tells that the root was removed: its own event comes when nobody has it open any more, and the agent does.
+    /// Where the parent cannot be watched, the next sweep finds out.
+    fn watch_parent(&mut self) {
+        if let Some(parent) = self.root.parent() {
+            let _ = self.instance.add(parent, true);
+        }
+    }
+}
+
+impl Instance {
+    fn start(root: &Path, events: &Events) -> Result<Self, Error> {
+        // Nothing of what is written or read: a busy log in the folder must not wake us at every line. Removals are asked for, since
+        // only they tell that the root itself went, and let notify forget folders that were moved away.
+        let kinds =
+            EventKindMask::CREATE | EventKindMask::MODIFY_NAME | EventKindMask::ACCESS_CLOSE | EventKindMask::REMOVE;
+        let config = Config::default().with_follow_symlinks(false).with_event_kinds(kinds);
+        let overflowed = Arc::new(AtomicBool::new(false));
+        let teller = {
+            let (root, events, overflowed) = (root.to_owned(), events.clone(), Arc::clone(&overflowed));
+            move |event: notify::Result<notify::Event>| match event {
+                Ok(event) if !event.need_rescan() => tell(&root, &events, &event),
+                _ => {
+                    overflowed.store(true, Ordering::Release);
+                    events.lost();
+                }
+            }
+        };
+        let watcher = INotifyWatcher::new(teller, config).map_err(|error| explain(error, root))?;
+        Ok(Instance { watcher, overflowed })
+    }
+
+    fn add(&mut self, path: &Path, follow: bool) -> Result<(), Error> {
+        let config = WatchPathConfig::new(RecursiveMode::NonRecursive).with_dereference_symlinks(follow);
         self.watcher
-            .watch_with(&path, config)
-            .map_err(|error| explain(error, &path))
+            .watch_with(path, config)
+            .map_err(|error| explain(error, path))
     }
 }
 
 /// Runs on the thread that also answers `watch_with`, so it must not wait for anything that waits for that.
-fn tell(root: &Path, events: &Events, event: notify::Result<notify::Event>) {
-    let Ok(event) = event else { return events.lost() };
-    if event.need_rescan() {
-        return events.lost();
-    }
+fn tell(root: &Path, events: &Events, event: &notify::Event) {
     for path in &event.paths {
+        if root.starts_with(path) {
+            // The root, or the folder that it stands in, came or went.
+            let moved = matches!(
+                event.kind,
+                EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))
+            );
+            if moved {
+                events.lost();
+            }
+            continue;
+        }
         let Ok(relative) = path.strip_prefix(root) else {
             continue;
         };
-        let is_root = relative.as_os_str().is_empty();
         match event.kind {
-            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) if is_root => events.lost(),
             EventKind::Create(CreateKind::Folder) => events.folder(relative),
             EventKind::Create(_) => events.file(relative),
             EventKind::Access(AccessKind::Close(AccessMode::Write)) if !is_unnamed(path) => events.file(relative),

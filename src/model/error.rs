@@ -81,7 +81,7 @@ pub struct Error {
     step: Step,
     path: PathBuf,
     class: Class,
-    #[source]
+    // Told in the sentence, and so not again as the source: whoever prints the whole chain would say it twice.
     cause: io::Error,
 }
 

@@ -33,9 +33,14 @@ pub(crate) struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// How long nothing has touched the file: since the newer of mtime and ctime. A time in the future counts as now.
+    /// How long nothing has touched the file: since the newer of mtime and ctime. A ctime in the future counts as now. An mtime in the
+    /// future says nothing, since anybody can set it, and setting it is seen by ctime.
     pub(crate) fn quiet_for(&self, now: SystemTime) -> Duration {
-        self.modified.age(now).min(self.changed.age(now))
+        let changed = self.changed.age(now);
+        match self.modified.age(now) {
+            Duration::ZERO => changed,
+            modified => modified.min(changed),
+        }
     }
 
     /// Whether both are the same inode, whatever happened to its content.
@@ -64,11 +69,12 @@ mod tests {
     }
 
     #[test]
-    fn quiet_counts_from_the_newer_time_and_a_future_one_counts_as_now() {
+    fn quiet_counts_from_the_newer_time_and_a_future_change_counts_as_now() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
         assert_eq!(touched(10, 90).quiet_for(now), Duration::from_secs(10));
         assert_eq!(touched(90, 10).quiet_for(now), Duration::from_secs(10));
         assert_eq!(touched(10, 500).quiet_for(now), Duration::ZERO);
+        assert_eq!(touched(500, 90).quiet_for(now), Duration::from_secs(10));
         assert_eq!(touched(-7, -7).quiet_for(now), Duration::from_secs(100));
     }
 }

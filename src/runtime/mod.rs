@@ -3,6 +3,7 @@
 //! [`Threads`] needs only the standard library; [`Smol`] (feature `smol`) is what the program uses. An adapter for another
 //! executor is an `impl` of [`Runtime`], outside this crate.
 
+mod block_on;
 mod drain;
 mod race;
 mod threads;
@@ -15,6 +16,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Instant;
 
+pub use block_on::block_on;
 pub(crate) use drain::{Token, WaitGroup};
 pub(crate) use race::race;
 pub use threads::Threads;

@@ -28,6 +28,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) output: OutputPlace<'a>,
     pub(crate) level: Level,
     pub(crate) keep_original: bool,
+    /// Whether the output of a kept original is made anew even where its time says that it is up to date.
+    pub(crate) renew: bool,
     pub(crate) on_conflict: OnConflict,
     /// Whether the output is made durable before the original goes.
     pub(crate) durable: bool,
@@ -129,7 +131,7 @@ impl Commit<'_> {
             Naming::Free(_) | Naming::Over(_) => {}
         }
         // 2
-        let temp = Temp::create(&output, &self.candidate.name)?;
+        let temp = Temp::create(&output, &self.first_name())?;
         // 3
         let digest = self.compress(&temp, &output)?;
         // 4
@@ -172,6 +174,7 @@ impl Commit<'_> {
             output,
             on_conflict: self.plan.on_conflict,
             keep_original: self.plan.keep_original,
+            renew: self.plan.renew,
             durable: self.plan.durable,
             digest,
         };
@@ -211,7 +214,7 @@ impl Commit<'_> {
             Err(VerifyError::Stopped(stopped)) => Err(stopped),
             Err(VerifyError::Read(cause)) => Err(self.failed_on_output(Step::Verify, output, cause)),
             Err(VerifyError::Wrong(what)) => {
-                let path = output.path_of(&self.candidate.name);
+                let path = output.path_of(&self.first_name());
                 let message = format!("what was written is wrong: {what}");
                 Err(Error::transient(Step::Verify, path, message).into())
             }
@@ -235,7 +238,7 @@ impl Commit<'_> {
                 return Ok(Published::As(name));
             }
         }
-        let path = output.path_of(&self.candidate.name);
+        let path = output.path_of(&self.first_name());
         Err(Error::transient(Step::Publish, path, "every name tried was taken at that moment").into())
     }
 
@@ -322,9 +325,14 @@ impl Commit<'_> {
     }
 
     fn failed_on_output(&self, step: Step, output: &Folder, cause: io::Error) -> Stopped {
+        Error::new(step, output.path_of(&self.first_name()), cause).into()
+    }
+
+    /// The name that the output gets where it is free, and by which failures call it.
+    fn first_name(&self) -> OsString {
         let mut name = self.candidate.name.clone();
         name.push(".gz");
-        Error::new(step, output.path_of(&name), cause).into()
+        name
     }
 }
 

@@ -54,6 +54,7 @@ pub(super) struct Question<'a> {
     pub(super) output: &'a Folder,
     pub(super) on_conflict: OnConflict,
     pub(super) keep_original: bool,
+    pub(super) renew: bool,
     pub(super) durable: bool,
     /// Of the original, once it is known.
     pub(super) digest: Option<Digest>,
@@ -129,7 +130,7 @@ fn examine(
         return Ok(There::NoFile);
     }
     if question.keep_original {
-        if status.fingerprint.modified == candidate.status.fingerprint.modified {
+        if !question.renew && status.fingerprint.modified == candidate.status.fingerprint.modified {
             return Ok(There::UpToDate);
         }
         if question.on_conflict == OnConflict::Replace {

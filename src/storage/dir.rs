@@ -93,6 +93,15 @@ impl Folder {
         Ok((fingerprint.device, fingerprint.inode))
     }
 
+    /// Whether its path still leads to this folder. For paths that a person gave: symbolic links are followed.
+    pub(crate) fn has_its_path(&self) -> bool {
+        let found = Folder::open(&self.path).and_then(|found| found.identity());
+        match (found, self.identity()) {
+            (Ok(found), Ok(known)) => found == known,
+            _ => false,
+        }
+    }
+
     /// Makes the names in this folder durable.
     pub(crate) fn sync(&self) -> Result<(), Error> {
         retry_on_intr(|| fsync(&self.handle)).map_err(|errno| Error::new(Step::Sync, &self.path, errno))
@@ -116,6 +125,10 @@ impl Folder {
 
     /// The path of what has this name in it, for messages.
     pub(crate) fn path_of(&self, name: &OsStr) -> PathBuf {
+        // Whoever named FILE is not told of ./FILE.
+        if self.path == Path::new(".") {
+            return PathBuf::from(name);
+        }
         self.path.join(name)
     }
 }

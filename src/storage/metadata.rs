@@ -24,8 +24,9 @@ const NEVER_COPIED: [&[u8]; 3] = [b"security.capability", b"security.ima", b"sec
 /// The kernel's limit for a list of names and for one value (xattr(7)).
 const XATTR_MOST: usize = 64 * 1024;
 
-/// Gives `output`, a new file that only its owner may open, the metadata that `original` had when `status` was taken: owner, extended
-/// attributes, access control list, permissions (no setuid, setgid, sticky), times; in this order.
+/// Gives `output`, a new file that only its owner may open, the metadata that `original` had when `status` was taken: extended
+/// attributes, owner, access control list, permissions (no setuid, setgid, sticky), times; in this order, since who sets an attribute
+/// must be allowed to write to the file, which the original's owner and permissions may forbid.
 ///
 /// What cannot be given is left out and told to `warn`. Where that is the owner or the access control list, group and others get no access.
 pub(super) fn copy(original: &File, status: &Status, output: &File, warn: &mut dyn FnMut(String)) {
@@ -35,8 +36,9 @@ pub(super) fn copy(original: &File, status: &Status, output: &File, warn: &mut d
         restrict: false,
         warn,
     };
-    copy.owner(status);
     copy.attributes();
+    copy.owner(status);
+    copy.access_list();
     copy.permissions(status);
     copy.times(status);
 }
@@ -74,8 +76,8 @@ impl Copy<'_> {
         }
     }
 
+    /// All but the access control list.
     fn attributes(&mut self) {
-        self.access_list();
         let names = match list(self.original) {
             Ok(names) => names,
             Err(Errno::OPNOTSUPP) => return,

@@ -20,7 +20,7 @@ pub(crate) use commit::{Done, OutputPlace, Plan, commit};
 pub(crate) use dir::{Folder, is_gone};
 pub(crate) use ready::{Candidate, Look, Rules, look};
 pub(crate) use remote::remote_file_system;
-pub(crate) use scan::{Batch, Scan, Sight};
+pub(crate) use scan::{Scan, Sight};
 
 /// The rules that the tests below use: every file, in every subfolder.
 #[cfg(test)]

@@ -32,6 +32,14 @@ impl Dwindle {
         Self::from_program(sandbox, env!("CARGO_BIN_EXE_dwindle"))
     }
 
+    /// A script for sh(1), in which `"$DWINDLE"` is the program: for redirections that only a shell makes.
+    pub(crate) fn in_shell(sandbox: &Sandbox, script: &str) -> Self {
+        let program = env!("CARGO_BIN_EXE_dwindle");
+        Self::from_program(sandbox, "sh")
+            .env("DWINDLE", program)
+            .args(["-c", script])
+    }
+
     fn from_program(sandbox: &Sandbox, program: &str) -> Self {
         let runtime = sandbox.folder(".runtime");
         Dwindle {
@@ -68,11 +76,16 @@ impl Dwindle {
 
     /// Root passes over file modes. This takes that power away, so that what others may not read stays unread; the tests of it
     /// need the tool `setpriv` when run as root.
-    pub(crate) fn bound_by_modes(mut self) -> Self {
-        if geteuid().is_root() {
-            let wrapper = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--"];
-            self.program.splice(0..0, wrapper.map(OsString::from));
+    pub(crate) fn bound_by_modes(self) -> Self {
+        if !geteuid().is_root() {
+            return self;
         }
+        self.started_by(["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--"])
+    }
+
+    /// Starts it by another program, which has to become it (execve), so that signals reach it.
+    pub(crate) fn started_by<const N: usize>(mut self, wrapper: [&str; N]) -> Self {
+        self.program.splice(0..0, wrapper.map(OsString::from));
         self
     }
 

@@ -18,6 +18,19 @@ impl Sandbox {
         }
     }
 
+    /// One in memory where there is room for so many bytes, so that tens of thousands of files do not wait for a disk that others use.
+    pub(crate) fn with_room_for(bytes: u64) -> Self {
+        const MEMORY: &str = "/dev/shm";
+        let free = rustix::fs::statvfs(MEMORY).map_or(0, |status| status.f_bavail.saturating_mul(status.f_frsize));
+        if free < bytes {
+            return Self::new();
+        }
+        let root = tempfile::Builder::new().prefix("dwindle-test-").tempdir_in(MEMORY);
+        Sandbox {
+            root: root.expect("a temporary folder"),
+        }
+    }
+
     pub(crate) fn root(&self) -> &Path {
         self.root.path()
     }

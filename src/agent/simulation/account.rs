@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Millis;
 use super::world::folder_path;
@@ -27,6 +28,8 @@ pub(super) struct Account {
     told: Report,
     /// Files whose last try failed.
     failing: BTreeSet<Name>,
+    /// Scans that failed and were not to be tried again; in one pass each is a failure.
+    scans_given_up: u64,
     /// Folders that are told to be lost.
     lost: BTreeSet<PathBuf>,
     /// When a folder's return, or a scan's failure, last put off everything in it.
@@ -128,7 +131,8 @@ impl Account {
         });
     }
 
-    pub(super) fn folder_lost(&mut self, folder: &Path) {
+    pub(super) fn folder_lost(&mut self, folder: &Path, retry_in: Duration) {
+        self.scans_given_up += u64::from(retry_in.is_zero());
         self.lost.insert(folder.to_owned());
     }
 
@@ -183,7 +187,7 @@ impl Account {
             format!("{report:?}, and told {told:?}")
         });
         if !forgets {
-            let accounted = report.failed <= failing && failing <= report.failed + report.left;
+            let accounted = report.failed <= failing + self.scans_given_up && failing <= report.failed + report.left;
             self.demand(accounted, || format!("{report:?}, and {failing} files failed"));
         }
     }

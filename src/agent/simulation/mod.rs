@@ -30,7 +30,7 @@ use super::{Agent, AgentError, Select};
 use crate::model::Report;
 use crate::policy::WatchId;
 use crate::policy::seeds::{Run, catching, run_seeds};
-use crate::runtime::{BoxFuture, Runtime};
+use crate::runtime::{BoxFuture, Runtime, block_on};
 use account::Account;
 use disk::{Change, Folder, Kind};
 use ends::{End, plan_an_end};
@@ -146,7 +146,7 @@ impl Simulation {
             simulator: Some(simulator),
             runtime,
             world,
-            agent: Some(Arc::new(agent.start().expect("it has a runtime"))),
+            agent: Some(Arc::new(block_on(agent.start()).expect("it has a runtime"))),
             feeds: BTreeMap::new(),
             files,
             quiet_from: 0,

@@ -154,6 +154,7 @@ impl State {
         Ok(Batch {
             files,
             end,
+            failed: Vec::new(),
             polling: polling.then(|| "on purpose".to_owned()),
         })
     }
@@ -277,7 +278,7 @@ impl Observer for Told {
 
     fn folder_lost(&self, folder: &Path, error: &Error, retry_in: Duration) {
         let line = || format!("lost {} for {retry_in:?}: {error}", folder.display());
-        self.note(line, |account| account.folder_lost(folder));
+        self.note(line, |account| account.folder_lost(folder, retry_in));
     }
 
     fn folder_found(&self, folder: &Path) {

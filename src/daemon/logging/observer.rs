@@ -84,7 +84,7 @@ impl Observer for LogObserver {
             source = %Escaped(&folder.join(source)),
             reason = reason.label(),
             watch = %Escaped(folder),
-            "passed over {}: {reason}",
+            "skipped {}: {reason}",
             within(folder, source),
         );
     }

@@ -134,6 +134,10 @@ impl Stage {
                 let found = found.into_iter().map(PathBuf::from).collect();
                 self.agenda.handle_scanned(watch, found, end, now);
             }
+            "trouble" => {
+                let watch = self.watch(words.next()?)?;
+                self.agenda.handle_scan_trouble(watch, words.class()?);
+            }
             "drain" => {
                 let within = words.0.next();
                 let deadline = match within {
@@ -165,11 +169,8 @@ impl Stage {
             "gone" => Outcome::Gone,
             "folder" => Outcome::Folder,
             "cancelled" => Outcome::Cancelled,
-            "failed" => Outcome::Failed(match words.next()? {
-                "transient" => Class::Transient,
-                "permanent" => Class::Permanent,
-                other => return Err(format!("no class is called {other:?}")),
-            }),
+            "hard-linked" => Outcome::HardLinked,
+            "failed" => Outcome::Failed(words.class()?),
             other => return Err(format!("no outcome is called {other:?}")),
         };
         Ok(match self.agenda.handle_outcome(&file, outcome, self.now) {
@@ -294,6 +295,14 @@ impl<'a> Words<'a> {
         match self.next()? {
             word if word == wanted => Ok(()),
             word => Err(format!("{word:?} stands where {wanted:?} belongs")),
+        }
+    }
+
+    fn class(&mut self) -> Result<Class, String> {
+        match self.next()? {
+            "transient" => Ok(Class::Transient),
+            "permanent" => Ok(Class::Permanent),
+            other => Err(format!("no class is called {other:?}")),
         }
     }
 

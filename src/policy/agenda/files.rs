@@ -1,9 +1,10 @@
 //! The table of known files: who waits until when, who is ready, who is with a worker.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::time::{Duration, Instant};
 
+use super::table::Table;
 use super::{Cause, FileId, WatchId, after};
 
 /// What is remembered of a file.
@@ -14,6 +15,8 @@ pub(super) struct Entry {
     pub(super) failed_tries: u32,
     /// When it was first found not ready or failing.
     pub(super) unready_since: Option<Instant>,
+    /// Looks at it that found a second name.
+    pub(super) linked_looks: u32,
     state: State,
 }
 
@@ -23,6 +26,7 @@ impl Entry {
             origin,
             failed_tries: 0,
             unready_since: None,
+            linked_looks: 0,
             state: State::Ready,
         }
     }
@@ -62,7 +66,7 @@ type TimerKey = (Instant, u64);
 
 #[derive(Default)]
 pub(super) struct Files {
-    table: HashMap<FileId, Entry>,
+    table: Table,
     timers: BTreeMap<TimerKey, FileId>,
     ready: BTreeMap<WatchId, VecDeque<FileId>>,
     /// Oldest first, so that the oldest are forgotten when there are too many.
@@ -72,9 +76,15 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Files known, the parked ones included.
+    /// Files known of all watches, the parked ones included.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// Files known of a watch, the parked ones included.
+    pub(super) fn len_of(&self, watch: WatchId) -> usize {
+        self.table.len_of(watch)
     }
 
     /// Files with a worker or on the way to one.
@@ -144,21 +154,19 @@ impl Files {
         self.table.insert(file, entry);
     }
 
-    /// The file stays as it is until something happens to it. Of more than `most` such files the oldest is forgotten; returns how many.
-    pub(super) fn park(&mut self, file: FileId, mut entry: Entry, most: usize) -> u64 {
+    /// The file stays as it is until something happens to it. Of more than `most` such files the oldest is forgotten; returns its watch.
+    pub(super) fn park(&mut self, file: FileId, mut entry: Entry, most: usize) -> Option<WatchId> {
         self.leave_state(&file);
         let key = self.next_serial();
         entry.state = State::Parked(key);
         self.parked.insert(key, file.clone());
         self.table.insert(file, entry);
-        let mut forgotten = 0;
-        while self.parked.len() > most.max(1)
-            && let Some((_, oldest)) = self.parked.pop_first()
-        {
-            self.table.remove(&oldest);
-            forgotten += 1;
+        if self.parked.len() <= most.max(1) {
+            return None;
         }
-        forgotten
+        let (_, oldest) = self.parked.pop_first()?;
+        self.table.remove(&oldest);
+        Some(oldest.watch)
     }
 
     /// Whoever's time has come is ready.
@@ -210,7 +218,7 @@ impl Files {
 
     /// Who waits for another try will not get one.
     pub(super) fn park_failing(&mut self) {
-        let is_failing = |file: &&FileId| self.table.get(*file).is_some_and(|entry| entry.failed_tries > 0);
+        let is_failing = |file: &&FileId| self.table.get(file).is_some_and(|entry| entry.failed_tries > 0);
         let failing: Vec<FileId> = self.timers.values().filter(is_failing).cloned().collect();
         for file in failing {
             if let Some(entry) = self.table.get(&file).copied() {

@@ -8,11 +8,12 @@
 //! it is *begun*, that is, handed to a worker, who looks at the file itself and says what came of it. Not quiet yet: it waits again.
 //! Failed: it waits longer, or, where only a person can help, it is *parked* until something happens to it.
 //!
-//! Nothing is lost when the table is full: what does not fit makes a scan of its folder due, and scans pause while the table is half
-//! full.
+//! Nothing is lost when a watch's share of the table is full: what does not fit makes a scan of its folder due, and its scans pause while
+//! the share is half full.
 
 mod files;
 mod scans;
+mod table;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ pub(crate) struct FileId {
 /// What the agenda bounds itself to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Files known at once, at least 4. Half of them are kept for what events tell; a scan's last batch may go over by its size.
+    /// Files known at once of each watch, at least 4. Half of them are kept for what events tell; a scan's last batch may go over by its size.
     pub(crate) files: usize,
     /// Files handed out at once: those with a worker and those in the channel to the workers.
     pub(crate) begun: usize,
@@ -108,6 +109,8 @@ pub(crate) enum Outcome {
     },
     /// Looked at, and passed over.
     Skipped,
+    /// It has another name, too. Where that is how it came (link, then unlink), the other name is about to go, and nothing tells of that.
+    HardLinked,
     /// Not finished by its writer: to be looked at again after this long.
     NotYet(Duration),
     /// It is not there any more.
@@ -160,6 +163,8 @@ pub(crate) struct Agenda {
     /// The watch that a ready file was last taken from: each gets its turn.
     last_served: Option<WatchId>,
     counts: Tally,
+    /// Of each watch, how many failed files found no room in the table since it was last scanned.
+    forgotten: BTreeMap<WatchId, u64>,
 }
 
 impl Agenda {
@@ -171,6 +176,7 @@ impl Agenda {
             watches: BTreeMap::new(),
             last_served: None,
             counts: Tally::default(),
+            forgotten: BTreeMap::new(),
         }
     }
 
@@ -186,6 +192,7 @@ impl Agenda {
     /// A watch ends; what waits in it is forgotten, what is begun comes back as ever.
     pub(crate) fn remove_watch(&mut self, watch: WatchId) {
         self.watches.remove(&watch);
+        self.forgotten.remove(&watch);
         self.files.forget_watch(watch);
     }
 
@@ -207,13 +214,13 @@ impl Agenda {
         let due = after(now, scans.timing.settle);
         // Who is told of again and again must not put off the end for ever.
         let patience = match self.ending {
-            Ending::Once { patience } => Some(patience),
+            Ending::Once { patience } => Some(patience_with(patience, scans.timing)),
             _ => None,
         };
         if self.files.touch(file, now, due, patience) {
             return;
         }
-        if self.files.len() >= self.limits.files {
+        if self.files.len_of(file.watch) >= self.limits.files {
             scans.due(Path::new(""), Cause::NoRoom, now);
         } else {
             self.files.wait(file.clone(), Entry::new(Origin::Arrival), due);
@@ -248,17 +255,28 @@ impl Agenda {
         }
     }
 
+    /// The scan under way had to leave out a subfolder. What may pass is a reason to scan again soon; in one pass it is a failure.
+    pub(crate) fn handle_scan_trouble(&mut self, watch: WatchId, class: Class) {
+        match (self.ending, self.watches.get_mut(&watch)) {
+            (Ending::Once { .. }, Some(_)) => self.counts.failed += 1,
+            (Ending::Open, Some(scans)) if class == Class::Transient => scans.trouble(),
+            _ => {}
+        }
+    }
+
     /// The scan could not be begun or went wrong: the folder cannot be reached. Returns when it will be tried again.
     pub(crate) fn handle_scan_failed(&mut self, watch: WatchId, now: Instant) -> Duration {
-        let once = !matches!(self.ending, Ending::Open);
-        match self.watches.get_mut(&watch) {
-            Some(scans) if !once => scans.failed(now),
-            Some(scans) => {
-                scans.stop();
-                Duration::ZERO
-            }
-            None => Duration::ZERO,
+        let Some(scans) = self.watches.get_mut(&watch) else {
+            return Duration::ZERO;
+        };
+        if self.ending == Ending::Open {
+            return scans.failed(now);
         }
+        scans.stop();
+        if matches!(self.ending, Ending::Once { .. }) {
+            self.counts.failed += 1;
+        }
+        Duration::ZERO
     }
 
     /// The answer to [`Action::Begin`].
@@ -291,6 +309,7 @@ impl Agenda {
                 self.scan_due(file.watch, &file.path, Cause::NewFolder, now);
                 Verdict::quiet()
             }
+            Outcome::HardLinked => return self.skip_or_look_again(file, entry, came_as, now),
             Outcome::NotYet(wait) => {
                 entry.failed_tries = 0;
                 self.wait_or_leave(file, entry, wait, now);
@@ -344,12 +363,18 @@ impl Agenda {
             self.last_served = Some(file.watch);
             return Some(Action::Begin(file));
         }
-        if let Some(most) = self.room_for_scan() {
-            let sweeps = self.ending == Ending::Open;
-            for (watch, scans) in &mut self.watches {
-                if let Some(action) = scans.poll(*watch, most, sweeps, now) {
-                    return Some(action);
+        let sweeps = self.ending == Ending::Open;
+        for (watch, scans) in &mut self.watches {
+            if has_room_for_scan(&self.files, *watch, self.limits)
+                && let Some(action) = scans.poll(*watch, BATCH, sweeps, now)
+            {
+                if let Action::Scan { folder, .. } = &action
+                    && folder.as_os_str().is_empty()
+                {
+                    // It finds them all again.
+                    self.forgotten.remove(watch);
                 }
+                return Some(action);
             }
         }
         let ends = self.ending != Ending::Open;
@@ -361,16 +386,18 @@ impl Agenda {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let ripe = self.files.next_due();
         let sweeps = self.ending == Ending::Open;
-        let scan = self
-            .room_for_scan()
-            .and_then(|_| self.watches.values().filter_map(|scans| scans.timeout(sweeps)).min());
-        ripe.into_iter().chain(scan).min()
+        let with_room = self
+            .watches
+            .iter()
+            .filter(|(watch, _)| has_room_for_scan(&self.files, **watch, self.limits));
+        let scans = with_room.filter_map(|(_, scans)| scans.timeout(sweeps));
+        scans.chain(ripe).min()
     }
 
     /// The counts so far. Failed are the files whose last try failed.
     pub(crate) fn tally(&self) -> Tally {
         Tally {
-            failed: self.counts.failed + self.files.failing(),
+            failed: self.counts.failed + self.files.failing() + self.forgotten.values().sum::<u64>(),
             ..self.counts
         }
     }
@@ -388,13 +415,6 @@ impl Agenda {
         }
     }
 
-    /// How many files a scan may bring; none while there is enough to do. Half the table is kept free for events.
-    fn room_for_scan(&self) -> Option<usize> {
-        const BATCH: usize = 256;
-        let scanned = (self.limits.files / 2).max(1);
-        (self.files.len() < scanned).then_some(BATCH)
-    }
-
     fn wait_or_leave(&mut self, file: &FileId, mut entry: Entry, wait: Duration, now: Instant) {
         let due = after(now, wait);
         let unready_since = *entry.unready_since.get_or_insert(now);
@@ -403,6 +423,21 @@ impl Agenda {
         } else if self.watches.contains_key(&file.watch) {
             self.counts.left += 1;
         }
+    }
+
+    /// A file that has just come may be about to lose its other name; one that sweeps find again and again is not.
+    fn skip_or_look_again(&mut self, file: &FileId, mut entry: Entry, came_as: Origin, now: Instant) -> Verdict {
+        const LOOKS: u32 = 8;
+        entry.linked_looks += 1;
+        let has_just_come = entry.origin == Origin::Arrival && entry.linked_looks <= LOOKS;
+        if has_just_come && self.ending == Ending::Open && self.watches.contains_key(&file.watch) {
+            let due = after(now, backoff(entry.linked_looks));
+            self.files.wait(file.clone(), entry, due);
+            return Verdict::quiet();
+        }
+        let news = came_as == Origin::Arrival;
+        self.counts.skipped += u64::from(news);
+        Verdict { news, retry_in: None }
     }
 
     fn fail(&mut self, file: &FileId, mut entry: Entry, class: Class, told_of: bool, now: Instant) -> Verdict {
@@ -418,7 +453,11 @@ impl Agenda {
         let retried = due.filter(|due| self.is_tried_again(file, *due, unready_since));
         match retried {
             Some(due) => self.files.wait(file.clone(), entry, due),
-            None => self.counts.failed += self.files.park(file.clone(), entry, self.limits.files / 4),
+            None => {
+                if let Some(watch) = self.files.park(file.clone(), entry, self.limits.files / 4) {
+                    *self.forgotten.entry(watch).or_default() += 1;
+                }
+            }
         }
         Verdict {
             news: true,
@@ -428,12 +467,14 @@ impl Agenda {
 
     /// Whether a file that is not ready, or failed, gets another try when `due` comes.
     fn is_tried_again(&self, file: &FileId, due: Instant, unready_since: Instant) -> bool {
-        let in_time = match self.ending {
-            Ending::Open => true,
-            Ending::Once { patience } => due <= after(unready_since, patience),
-            Ending::Drain | Ending::Abort => false,
+        let Some(scans) = self.watches.get(&file.watch) else {
+            return false;
         };
-        in_time && self.watches.contains_key(&file.watch)
+        match self.ending {
+            Ending::Open => true,
+            Ending::Once { patience } => due <= after(unready_since, patience_with(patience, scans.timing)),
+            Ending::Drain | Ending::Abort => false,
+        }
     }
 
     /// The name was told of while the file was begun: whatever has it now is looked at anew.
@@ -448,6 +489,19 @@ impl Agenda {
             _ => {}
         }
     }
+}
+
+/// How many files a scan brings at a time.
+const BATCH: usize = 256;
+
+/// A watch is scanned while half its share of the table is free; the other half is for what events tell.
+fn has_room_for_scan(files: &Files, watch: WatchId, limits: Limits) -> bool {
+    files.len_of(watch) < (limits.files / 2).max(1)
+}
+
+/// No pass ends before a file could have settled.
+fn patience_with(patience: Duration, timing: Timing) -> Duration {
+    patience.max(timing.settle.saturating_mul(2))
 }
 
 /// The moment after a wait. A wait may be as long as [`Duration::MAX`], which no moment is after; a century does as well.

@@ -23,6 +23,9 @@ pub(super) struct Scans {
     not_before: Option<Instant>,
     sweep_at: Option<Instant>,
     failures: u32,
+    /// Scans in a row that had to leave something out, and whether this one had to.
+    troubles: u32,
+    troubled: bool,
 }
 
 struct Running {
@@ -42,6 +45,8 @@ impl Scans {
             not_before: None,
             sweep_at: None,
             failures: 0,
+            troubles: 0,
+            troubled: false,
         }
     }
 
@@ -114,7 +119,19 @@ impl Scans {
             self.not_before = Some(now + PAUSE);
             self.sweep_at = Some(after(now, self.timing.rescan_every));
         }
+        if end && std::mem::take(&mut self.troubled) {
+            self.troubles = self.troubles.saturating_add(1);
+            self.due(Path::new(""), Cause::Sweep, now);
+            self.not_before = Some(now + backoff(self.troubles));
+        } else if end && whole {
+            self.troubles = 0;
+        }
         Some(cause)
+    }
+
+    /// The scan under way left something out, for a reason that may pass.
+    pub(super) fn trouble(&mut self) {
+        self.troubled = self.running.is_some();
     }
 
     /// The folder could not be reached: all of it is to be scanned, after the wait that is returned.

@@ -57,6 +57,7 @@ impl Scene {
             output: OutputPlace::Beside,
             level: Level::default(),
             keep_original: self.keep_original,
+            renew: false,
             on_conflict: self.on_conflict,
             durable: self.durable,
         }

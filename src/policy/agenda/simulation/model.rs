@@ -18,6 +18,7 @@ pub(super) struct Model {
     watches: BTreeMap<WatchId, Scans>,
     last_served: Option<WatchId>,
     counts: Tally,
+    forgotten: BTreeMap<WatchId, u64>,
     serial: u64,
 }
 
@@ -27,6 +28,7 @@ struct Known {
     origin: Origin,
     failed_tries: u32,
     unready_since: Option<Instant>,
+    linked_looks: u32,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -62,6 +64,7 @@ impl Model {
             watches: BTreeMap::new(),
             last_served: None,
             counts: Tally::default(),
+            forgotten: BTreeMap::new(),
             serial: 0,
         }
     }
@@ -74,13 +77,14 @@ impl Model {
 
     pub(super) fn remove_watch(&mut self, watch: WatchId) {
         self.watches.remove(&watch);
+        self.forgotten.remove(&watch);
         self.files
             .retain(|file, known| file.watch != watch || matches!(known.state, State::Begun { .. }));
     }
 
     pub(super) fn event(&mut self, file: &FileId, now: Instant) {
         let takes_new = self.takes_new();
-        let is_full = self.files.len() >= self.limits.files;
+        let is_full = self.known_of(file.watch) >= self.limits.files;
         let Some(scans) = self.watches.get_mut(&file.watch).filter(|_| takes_new) else {
             return;
         };
@@ -99,6 +103,7 @@ impl Model {
             State::Ready { .. } => known.origin = Origin::Arrival,
             State::Waits { .. } | State::Parked { .. } => {
                 if let Ending::Once { patience } = self.ending {
+                    let patience = patience.max(scans.timing.settle * 2);
                     until = until.min(*known.unready_since.get_or_insert(now) + patience);
                 }
                 known.origin = Origin::Arrival;
@@ -153,6 +158,7 @@ impl Model {
         let failures = scans.failures + 1;
         *scans = Scans::new(scans.timing);
         if !goes_on {
+            self.counts.failed += u64::from(matches!(self.ending, Ending::Once { .. }));
             return Duration::ZERO;
         }
         scans.failures = failures;
@@ -178,6 +184,18 @@ impl Model {
                 self.counts.bytes_out += bytes_out;
             }
             Outcome::Skipped => self.counts.skipped += u64::from(came_as == Origin::Arrival),
+            Outcome::HardLinked => {
+                known.linked_looks += 1;
+                let again = known.origin == Origin::Arrival && known.linked_looks <= 8;
+                if again && self.ending == Ending::Open && self.watches.contains_key(&file.watch) {
+                    let until = now + backoff(known.linked_looks);
+                    known.state = State::Waits { until };
+                    self.files.insert(file.clone(), known);
+                } else {
+                    self.counts.skipped += u64::from(came_as == Origin::Arrival);
+                }
+                return Ok(());
+            }
             Outcome::Gone => {}
             Outcome::Folder => self.owe_scan(file.watch, &file.path, Cause::NewFolder),
             Outcome::NotYet(wait) => {
@@ -255,7 +273,7 @@ impl Model {
                 watch, folder, cause, ..
             } => self.scan_begun(*watch, folder, *cause, now),
             Action::ScanOn { watch, .. } => {
-                let has_room = self.has_room_for_scan();
+                let has_room = self.has_room_for_scan(*watch);
                 let scans = self.watches.get_mut(watch).ok_or("a scan of no watch")?;
                 match &mut scans.running {
                     Some(running) if !running.asked && has_room => running.asked = true,
@@ -283,11 +301,9 @@ impl Model {
                 file.path.display()
             ));
         }
-        if self.has_room_for_scan() {
-            for (watch, scans) in &self.watches {
-                if scans.is_wanted(self.ending == Ending::Open, now) {
-                    return Err(format!("a scan of {watch:?} is due and not begun"));
-                }
+        for (watch, scans) in &self.watches {
+            if self.has_room_for_scan(*watch) && scans.is_wanted(self.ending == Ending::Open, now) {
+                return Err(format!("a scan of {watch:?} is due and not begun"));
             }
         }
         if self.is_done() {
@@ -312,12 +328,14 @@ impl Model {
     pub(super) fn check(&self, agenda: &Agenda) -> Result<(), String> {
         let failing = self.count(|known| known.failed_tries > 0) as u64;
         let tally = Tally {
-            failed: self.counts.failed + failing,
+            failed: self.counts.failed + failing + self.forgotten.values().sum::<u64>(),
             ..self.counts
         };
         let pending = self.count(|known| !matches!(known.state, State::Parked { .. }));
         let begun = self.count(|known| matches!(known.state, State::Begun { .. }));
-        let most = self.limits.files + LARGEST_BATCH * self.watches.len();
+        // Of watches that are gone: what is begun, and what came back failed.
+        let gone = self.limits.begun + self.limits.files / 4;
+        let most = (self.limits.files + LARGEST_BATCH) * self.watches.len() + gone;
         if agenda.tally() != tally {
             Err(format!("counts {:?}, not {tally:?}", agenda.tally()))
         } else if agenda.pending() != pending {
@@ -360,7 +378,7 @@ impl Model {
     }
 
     fn scan_begun(&mut self, watch: WatchId, folder: &Path, cause: Cause, now: Instant) -> Result<(), String> {
-        let has_room = self.has_room_for_scan();
+        let has_room = self.has_room_for_scan(watch);
         let is_open = self.ending == Ending::Open;
         let scans = self.watches.get_mut(&watch).ok_or("a scan of no watch")?;
         if scans.running.is_some() || !has_room {
@@ -382,6 +400,7 @@ impl Model {
             }
             scans.owes_whole = None;
             scans.owes_folders.clear();
+            self.forgotten.remove(&watch);
         }
         if sweeps {
             scans.sweep_at = None;
@@ -399,7 +418,13 @@ impl Model {
         let since = *known.unready_since.get_or_insert(now);
         let in_time = match self.ending {
             Ending::Open => true,
-            Ending::Once { patience } => until <= after(since, patience),
+            Ending::Once { patience } => {
+                let settle = self
+                    .watches
+                    .get(&file.watch)
+                    .map_or(Duration::ZERO, |scans| scans.timing.settle);
+                until <= after(since, patience.max(settle * 2))
+            }
             Ending::Drain | Ending::Abort => false,
         };
         let waits = in_time && self.watches.contains_key(&file.watch);
@@ -422,10 +447,13 @@ impl Model {
             _ => None,
         };
         while self.count(|known| serial_of(known).is_some()) > (self.limits.files / 4).max(1) {
-            let oldest = self.files.values().filter_map(serial_of).min();
-            self.files
-                .retain(|_, known| serial_of(known).is_none_or(|serial| Some(serial) != oldest));
-            self.counts.failed += 1;
+            let parked = self
+                .files
+                .iter()
+                .filter_map(|(file, known)| Some((serial_of(known)?, file.clone())));
+            let Some((_, oldest)) = parked.min() else { return };
+            self.files.remove(&oldest);
+            *self.forgotten.entry(oldest.watch).or_default() += 1;
         }
     }
 
@@ -453,8 +481,12 @@ impl Model {
         matches!(self.ending, Ending::Open | Ending::Once { .. })
     }
 
-    fn has_room_for_scan(&self) -> bool {
-        self.files.len() < self.limits.files / 2
+    fn known_of(&self, watch: WatchId) -> usize {
+        self.files.keys().filter(|file| file.watch == watch).count()
+    }
+
+    fn has_room_for_scan(&self, watch: WatchId) -> bool {
+        self.known_of(watch) < self.limits.files / 2
     }
 
     fn is_done(&self) -> bool {
@@ -469,13 +501,12 @@ impl Model {
             State::Waits { until } => Some(until),
             _ => None,
         });
-        let has_room = self.has_room_for_scan();
         let is_open = self.ending == Ending::Open;
         let resting = self
             .watches
-            .values()
-            .filter(|scans| has_room && scans.running.is_none());
-        let scans = resting.flat_map(|scans| {
+            .iter()
+            .filter(|(watch, scans)| self.has_room_for_scan(**watch) && scans.running.is_none());
+        let scans = resting.flat_map(|(_, scans)| {
             let owed = scans.owes_whole.and(scans.whole_not_before);
             owed.into_iter().chain(scans.sweep_at.filter(|_| is_open))
         });
@@ -494,6 +525,7 @@ impl Known {
             origin,
             failed_tries: 0,
             unready_since: None,
+            linked_looks: 0,
         }
     }
 }
