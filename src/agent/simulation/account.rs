@@ -37,6 +37,10 @@ pub(super) struct Account {
     pub(super) finished: Option<Report>,
     /// Folders and scans not closed yet.
     open: usize,
+    /// From then on no job may begin.
+    gives_up_at: Option<Millis>,
+    /// Until then a scan goes on.
+    scans_until: Millis,
 }
 
 impl Account {
@@ -65,9 +69,8 @@ impl Account {
         let workers = self.workers;
         self.demand(count <= workers, || format!("{count} jobs at once"));
         self.demand(!is_twice, || format!("two jobs at once on {}", path.display()));
-        self.demand(self.finished.is_none(), || {
-            format!("a job on {} after the end", path.display())
-        });
+        let is_over = self.finished.is_some() || self.gives_up_at.is_some_and(|at| at < now);
+        self.demand(!is_over, || format!("a job on {} began after the end", path.display()));
         self.jobs.push((name, now, until));
     }
 
@@ -100,6 +103,18 @@ impl Account {
 
     pub(super) fn disturbed_at(&self, watch: WatchId) -> Millis {
         self.disturbed.get(&watch).copied().unwrap_or_default()
+    }
+
+    pub(super) fn give_up_at(&mut self, at: Millis) {
+        self.gives_up_at = Some(self.gives_up_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    pub(super) fn scan_goes_on(&mut self, until: Millis) {
+        self.scans_until = self.scans_until.max(until);
+    }
+
+    pub(super) fn is_scanning(&self, now: Millis) -> bool {
+        self.scans_until >= now
     }
 
     pub(super) fn open(&mut self, count: usize) {

@@ -5,6 +5,7 @@
 
 mod account;
 mod disk;
+mod ends;
 mod world;
 
 #[path = "../../../tests/support/blocking.rs"]
@@ -17,10 +18,8 @@ mod simulator;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -34,8 +33,9 @@ use crate::policy::seeds::{Run, catching, run_seeds};
 use crate::runtime::{BoxFuture, Runtime, block_on};
 use account::Account;
 use disk::{Change, Folder, Kind};
+use ends::{End, plan_an_end};
 use simulator::Simulator;
-use world::{LONGEST_JOB, SimulatedFolder, State, Told, World, folder_path};
+use world::{SimulatedFolder, State, Told, World, folder_path};
 
 /// Milliseconds since the start.
 type Millis = u64;
@@ -47,6 +47,9 @@ const SLACK: Millis = 120_000;
 
 /// The agent's own look at folders that it has events of.
 const SWEEP: Millis = 15 * 60 * 1000;
+
+/// After this long without a change nothing may be left to do.
+const REST: Millis = 2 * (SWEEP + SLACK);
 
 /// With room for so many files, room is never short.
 const ROOMY: usize = 512;
@@ -102,15 +105,6 @@ struct Owed {
     told_at: Millis,
     /// Only the regular scans find it.
     is_silent: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum End {
-    Drain(Option<Millis>),
-    Abort,
-    Once { patience: Millis },
-    DropHandle,
-    DropRuntime,
 }
 
 struct Simulation {
@@ -227,7 +221,7 @@ impl Simulation {
             }
         }
         if state.rng.u8(..3) == 0 {
-            let rests_at = self.quiet_from + 3 * (SWEEP + SLACK);
+            let rests_at = self.quiet_from + REST;
             state.plan_in(rests_at, Happening::End(End::Drain(None)));
         } else {
             let at = state.rng.u64(0..self.quiet_from + 20_000);
@@ -462,134 +456,5 @@ impl Simulation {
             call.await;
             calls.fetch_sub(1, Ordering::SeqCst);
         }));
-    }
-
-    fn end(&mut self, end: End) {
-        self.check_before_the_end(end);
-        let now = self.world.lock().now;
-        let in_flight = LONGEST_JOB + 2_000;
-        let work: Millis = self
-            .world
-            .lock()
-            .folders
-            .values()
-            .map(|folder| folder.files.len() as Millis + 8)
-            .sum();
-        let work = work * LONGEST_JOB + SLACK;
-        let ends_by = match end {
-            End::Drain(None) => now + work,
-            End::Drain(Some(limit)) => now + limit + in_flight,
-            End::Once { patience } => now.max(self.quiet_from) + patience + work + 5 * SLACK,
-            End::Abort | End::DropHandle | End::DropRuntime => now + in_flight,
-        };
-        self.ends_by = self.ends_by.min(ends_by);
-        match end {
-            End::Drain(limit) => {
-                let limit = limit.map(Duration::from_millis);
-                self.call(move |agent| async move { drop(agent.drain(limit).await) });
-            }
-            End::Once { patience } => {
-                let patience = Duration::from_millis(patience);
-                self.call(move |agent| async move { drop(agent.end_when_done(patience).await) });
-            }
-            End::Abort => self.call(|agent| async move { drop(agent.abort().await) }),
-            End::DropHandle => self.agent = None,
-            End::DropRuntime => self.drop_the_runtime(),
-        }
-        if self.ending.is_none() && end != End::DropRuntime {
-            self.take_snapshots(30);
-            let report = Arc::clone(&self.report);
-            self.call(|agent| async move {
-                let result = agent.report().await;
-                *report.lock().expect("no panic") = Some(result);
-            });
-        }
-        self.ending = Some(end);
-    }
-
-    /// Whoever waits for the agent must hear that it is gone.
-    fn drop_the_runtime(&mut self) {
-        let Some(agent) = self.agent.take() else { return };
-        let is_told = |poll: Poll<bool>| poll == Poll::Ready(true);
-        let mut context = Context::from_waker(Waker::noop());
-        let mut asked = pin!(async { agent.snapshot().await.is_err() });
-        let _ = asked.as_mut().poll(&mut context);
-        self.simulator = None;
-        let asks = pin!(async { agent.snapshot().await.is_err() });
-        let waits = pin!(async { agent.report().await.is_err() });
-        let told = [
-            asked.poll(&mut context),
-            asks.poll(&mut context),
-            waits.poll(&mut context),
-        ];
-        let account = &mut self.world.lock().account;
-        account.demand(told.into_iter().all(is_told), || {
-            format!("the runtime is gone, and calls are {told:?}")
-        });
-    }
-
-    /// At the end of a long rest nothing is left to do.
-    fn check_before_the_end(&self, _: End) {
-        let mut state = self.world.lock();
-        if state.now < self.quiet_from + 3 * SWEEP {
-            return;
-        }
-        let State { folders, account, .. } = &mut *state;
-        for (watch, folder) in folders.iter().filter(|(_, folder)| !folder.is_removed) {
-            let open = folder.files.iter().find(|(_, file)| file.kind == Kind::Plain);
-            account.demand(open.is_none(), || {
-                format!("{open:?} of {watch:?} was never compressed", open = open.map(|it| it.0))
-            });
-        }
-    }
-
-    fn check_end(&mut self) -> Result<(), String> {
-        self.agent = None;
-        let Some(simulator) = &self.simulator else {
-            return Ok(());
-        };
-        simulator.advance(Duration::from_secs(2));
-        let (tasks, work) = (simulator.tasks(), simulator.waiting_work());
-        let calls = self.calls.load(Ordering::SeqCst);
-        let forgets = self.removes || self.files != ROOMY;
-        let mut state = self.world.lock();
-        let account = &mut state.account;
-        account.problem()?;
-        let Some(told) = account.finished else {
-            return Err("it does not end in time".to_owned());
-        };
-        account.demand(calls == 0, || format!("{calls} calls never returned"));
-        account.demand(tasks + work == 0, || {
-            format!("{tasks} tasks and {work} pieces of work are left")
-        });
-        account.check_report(&told, forgets);
-        let report = self.report.lock().expect("no panic");
-        let is_dropped = self.ending == Some(End::DropHandle);
-        let same = matches!(&*report, Some(Ok(report)) if *report == told);
-        account.demand(same || is_dropped, || {
-            format!("{report:?} was reported, {told:?} was told")
-        });
-        account.problem()
-    }
-}
-
-fn plan_an_end(state: &mut State, at: Millis) {
-    let within = state.rng.u64(0..20_000);
-    let mut plan = |at, end| state.plan_in(at, Happening::End(end));
-    match within % 8 {
-        0 => plan(at, End::Abort),
-        1 => plan(at, End::Drain(None)),
-        2 => plan(at, End::Drain(Some(within))),
-        3 => plan(at, End::Once { patience: within }),
-        4 => plan(at, End::DropHandle),
-        5 => plan(at, End::DropRuntime),
-        6 => {
-            plan(at, End::Drain(None));
-            plan(at + within, End::Abort);
-        }
-        _ => {
-            plan(at, End::Once { patience: within });
-            plan(at + within, End::Drain(Some(within)));
-        }
     }
 }

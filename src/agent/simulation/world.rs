@@ -238,7 +238,10 @@ impl Walk for SimulatedWalk {
         assert_may_block("a scan");
         let world = Arc::clone(&self.world);
         let mut state = world.lock();
-        take_time(Duration::from_millis(state.rng.u64(0..300)));
+        let takes = state.rng.u64(0..300);
+        take_time(Duration::from_millis(takes));
+        let until = state.now + takes;
+        state.account.scan_goes_on(until);
         let result = state.next_batch(self, most);
         state.tell(|| match &result {
             Ok(batch) => format!("    finds {:?}, end: {}, {:?}", batch.files, batch.end, batch.polling),
