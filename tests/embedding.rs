@@ -1,4 +1,4 @@
-//! The library as a program with its own event loop uses it: the same on each runtime that comes with it.
+//! The library as a program with its own event loop uses it: the same on each runtime that comes with it, and on tokio.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use dwindle::{
 use smol::block_on;
 
 use crate::support::gz::read_with_flate2;
+use crate::support::tokio;
 use crate::support::wait::{DEADLINE, poll};
 use crate::support::{Arrival, Data, Inbox, names_below};
 
@@ -242,7 +243,7 @@ fn an_observer_hears_of_every_byte_and_every_file() {
 
 #[test]
 fn a_runtime_that_ends_ends_the_agent() {
-    let each: [fn() -> Arc<dyn Runtime>; 2] = [smol, threads];
+    let each: [fn() -> Arc<dyn Runtime>; 4] = [smol, threads, tokio::current_thread, tokio::multi_thread];
     for runtime in each {
         let inbox = Inbox::new();
         let runtime = Arc::new(Dying(Mutex::new(Some(runtime()))));
@@ -301,13 +302,19 @@ fn the_rules_of_a_watch_hold() {
     });
 }
 
-/// The suite's point: nothing that a test sees may depend on what runs the agent.
 fn start(builder: AgentBuilder) -> Agent {
     block_on(builder.start()).unwrap()
 }
 
+/// The suite's point: nothing that a test sees may depend on what runs the agent.
 fn on_each_runtime(test: impl Fn(Arc<dyn Runtime>)) {
-    for (name, runtime) in [("smol", smol()), ("threads", threads())] {
+    let each = [
+        ("smol", smol()),
+        ("threads", threads()),
+        ("tokio on one thread", tokio::current_thread()),
+        ("tokio on several threads", tokio::multi_thread()),
+    ];
+    for (name, runtime) in each {
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(runtime)));
         if let Err(panic) = result {
             eprintln!("on the runtime {name}");

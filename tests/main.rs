@@ -9,8 +9,10 @@ mod commands;
 mod compress;
 /// `compress`: its options, and odd names.
 mod compress_options;
-/// The library's public surface, on every runtime that comes with it.
+/// The library's public surface, on every runtime that comes with it, and on tokio.
 mod embedding;
+/// The examples, run.
+mod examples;
 /// `compress -`: standard input to standard output.
 mod filter;
 /// The floors of `src/`: who may use whom.

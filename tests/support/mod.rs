@@ -12,6 +12,7 @@ pub(crate) mod sandbox;
 pub(crate) mod simulator;
 pub(crate) mod skip;
 pub(crate) mod source;
+pub(crate) mod tokio;
 pub(crate) mod wait;
 
 pub(crate) use data::Data;
