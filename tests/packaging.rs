@@ -68,3 +68,12 @@ fn the_agent_starts_from_the_example_configuration() {
     assert_eq!(output.report().compressed, 1, "{output}");
     assert_gz_of(&sandbox.path("inbox/app.log.gz"), &original);
 }
+
+/// Both make openat2(2) fail, by which every watched file is opened.
+#[test]
+fn the_unit_forbids_no_call_that_the_program_needs() {
+    let unit = include_str!("../packaging/systemd/dwindle.service");
+    for key in ["RestrictSUIDSGID=", "SystemCallFilter="] {
+        assert!(!unit.lines().any(|line| line.starts_with(key)), "{key}");
+    }
+}

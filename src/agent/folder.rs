@@ -255,6 +255,8 @@ impl Walk for FolderWalk {
 impl Root {
     fn open(watch: &Watch) -> Result<Self, Error> {
         let folder = Folder::open(&watch.path)?;
+        // Where nothing below it can be opened at all, that is said now.
+        folder.folder(Path::new(""))?;
         let output = Self::open_output(&folder, watch)?;
         Ok(Root { folder, output })
     }

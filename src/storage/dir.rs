@@ -38,6 +38,7 @@ impl Folder {
         let path = self.path.join(relative);
         match open_beneath(&self.handle, relative.as_os_str(), OFlags::DIRECTORY) {
             Ok(handle) => Ok(Folder { handle, path }),
+            Err(Errno::NOSYS) => Err(Error::permanent(Step::Open, path, NO_OPENAT2)),
             Err(errno) => Err(Error::new(Step::Open, path, errno)),
         }
     }
@@ -145,6 +146,10 @@ pub(crate) fn is_gone(error: &Error) -> bool {
         .iter()
         .any(|errno| error.errno() == Some(errno.raw_os_error()))
 }
+
+/// Without it no path could be followed safely in a folder that belongs to somebody else.
+const NO_OPENAT2: &str =
+    "openat2 is missing: Linux before 5.6, or forbidden by a sandbox (systemd's RestrictSUIDSGID= does that)";
 
 /// Opens for reading below a folder, by openat2(2). ELOOP: a symbolic link; EXDEV: a mount, or a path that leads out.
 pub(super) fn open_beneath(at: impl AsFd, relative: &OsStr, flags: OFlags) -> rustix::io::Result<OwnedFd> {
