@@ -296,28 +296,12 @@ impl Driver {
 
     fn handle_attempt(&mut self, begun: &Begun, attempt: Option<Attempt>, now: Instant) {
         let Begun { file, folder } = begun;
-        let attempt = attempt.unwrap_or_else(|| {
-            let path = folder.join(&file.path);
-            let cause = "the job ended without an answer (a fault in dwindle)";
-            Attempt::Failed(Error::permanent(Step::Write, path, cause))
-        });
+        let attempt = attempt.unwrap_or_else(|| Attempt::unanswered(&folder.join(&file.path)));
         let verdict = self.agenda.handle_outcome(file, attempt.outcome(), now);
         if !verdict.news {
             return;
         }
-        match attempt {
-            Attempt::Compressed {
-                output,
-                bytes_in,
-                bytes_out,
-                took,
-            } => self
-                .observer
-                .compressed(folder, &file.path, &output, bytes_in, bytes_out, took),
-            Attempt::Skipped(reason) => self.observer.skipped(folder, &file.path, &reason),
-            Attempt::Failed(error) => self.observer.failed(folder, &file.path, &error, verdict.retry_in),
-            Attempt::NotYet(_) | Attempt::Gone | Attempt::Folder | Attempt::Cancelled => {}
-        }
+        attempt.tell(&*self.observer, folder, &file.path, verdict.retry_in);
     }
 
     fn handle_scanned(&mut self, scanned: Scanned, now: Instant) {

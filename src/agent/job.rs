@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::model::{Error, Escaped, Observer, Reason};
+use crate::model::{Error, Escaped, Observer, Reason, Step};
 use crate::policy::Outcome;
 use crate::storage::{Candidate, Done, Folder, Plan, commit};
 
@@ -63,6 +63,27 @@ pub(crate) enum Attempt {
 }
 
 impl Attempt {
+    /// Of work that ended without an answer, since it panicked or could not be run.
+    pub(super) fn unanswered(path: &Path) -> Self {
+        let cause = "the job ended without an answer (a fault in dwindle)";
+        Attempt::Failed(Error::permanent(Step::Write, path, cause))
+    }
+
+    /// Tells the observer what is worth telling.
+    pub(super) fn tell(&self, observer: &dyn Observer, folder: &Path, source: &Path, retry_in: Option<Duration>) {
+        match self {
+            Attempt::Compressed {
+                output,
+                bytes_in,
+                bytes_out,
+                took,
+            } => observer.compressed(folder, source, output, *bytes_in, *bytes_out, *took),
+            Attempt::Skipped(reason) => observer.skipped(folder, source, reason),
+            Attempt::Failed(error) => observer.failed(folder, source, error, retry_in),
+            Attempt::NotYet(_) | Attempt::Gone | Attempt::Folder | Attempt::Cancelled => {}
+        }
+    }
+
     /// What the agenda needs to know of it.
     pub(crate) fn outcome(&self) -> Outcome {
         match self {

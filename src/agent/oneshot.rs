@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::model::{Error, Observer, Report, Step};
+use crate::model::{Error, Observer, Report};
 use crate::policy::Select;
 use crate::runtime::Runtime;
 use crate::storage::{Folder, Scan, Sight};
@@ -63,35 +63,21 @@ impl OneShot {
     }
 
     fn count(&self, report: &mut Report, named: &Named, attempt: Option<Attempt>) {
-        let attempt = attempt.unwrap_or_else(|| {
-            let cause = "the job ended without an answer (a fault in dwindle)";
-            Attempt::Failed(Error::permanent(Step::Write, &named.path, cause))
-        });
-        let none = Path::new("");
-        match attempt {
+        let attempt = attempt.unwrap_or_else(|| Attempt::unanswered(&named.path));
+        match &attempt {
             Attempt::Compressed {
-                output,
-                bytes_in,
-                bytes_out,
-                took,
+                bytes_in, bytes_out, ..
             } => {
                 report.compressed += 1;
                 report.bytes_in += bytes_in;
                 report.bytes_out += bytes_out;
-                self.observer
-                    .compressed(none, &named.path, &output, bytes_in, bytes_out, took);
             }
-            Attempt::Skipped(reason) => {
-                report.skipped += 1;
-                self.observer.skipped(none, &named.path, &reason);
-            }
-            Attempt::Failed(error) => {
-                report.failed += 1;
-                self.observer.failed(none, &named.path, &error, None);
-            }
+            Attempt::Skipped(_) => report.skipped += 1,
+            Attempt::Failed(_) => report.failed += 1,
             Attempt::Cancelled => report.left += 1,
             Attempt::NotYet(_) | Attempt::Gone | Attempt::Folder => {}
         }
+        attempt.tell(&*self.observer, Path::new(""), &named.path, None);
     }
 }
 
