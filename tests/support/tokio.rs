@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
+use crate::support::wait::DEADLINE;
 use dwindle::Runtime;
 use dwindle::runtime::BoxFuture;
 use tokio::runtime::{Builder, Handle};
@@ -20,8 +21,13 @@ pub(crate) fn multi_thread() -> Arc<dyn Runtime> {
     let runtime = runtime.expect("tokio starts");
     Arc::new(Tokio {
         handle: runtime.handle().clone(),
-        // Not waited for: it may be dropped by one of its own tasks.
-        end: Mutex::new(Some(Box::new(move || runtime.shutdown_background()))),
+        end: Mutex::new(Some(Box::new(move || {
+            if is_in_a_task() {
+                runtime.shutdown_background();
+            } else {
+                runtime.shutdown_timeout(DEADLINE);
+            }
+        }))),
     })
 }
 
@@ -31,11 +37,24 @@ pub(crate) fn current_thread() -> Arc<dyn Runtime> {
     let runtime = runtime.expect("tokio starts");
     let handle = runtime.handle().clone();
     let (end, ended) = smol::channel::bounded::<()>(1);
-    thread::spawn(move || runtime.block_on(ended.recv()));
+    let driver = thread::spawn(move || {
+        let _ = runtime.block_on(ended.recv());
+        runtime.shutdown_timeout(DEADLINE);
+    });
     Arc::new(Tokio {
         handle,
-        end: Mutex::new(Some(Box::new(move || drop(end)))),
+        end: Mutex::new(Some(Box::new(move || {
+            drop(end);
+            if !is_in_a_task() {
+                driver.join().expect("the driver does not panic");
+            }
+        }))),
     })
+}
+
+/// The last to let go of a runtime may be one of its own tasks, which cannot wait for its end.
+fn is_in_a_task() -> bool {
+    Handle::try_current().is_ok()
 }
 
 impl Runtime for Tokio {
