@@ -119,8 +119,12 @@ impl WatchedFolder {
             folder: known.folder.duplicate()?,
             output: Root::open_output(&known.folder, &self.watch)?,
         });
-        *lock(&self.root) = Arc::clone(&root);
-        Ok(root)
+        let mut current = lock(&self.root);
+        // A scan may have followed the watched folder's path anew meanwhile; that counts.
+        if Arc::ptr_eq(&current, &known) {
+            *current = root;
+        }
+        Ok(Arc::clone(&current))
     }
 
     fn commit(&self, root: &Root, parent: &Folder, file: &Path, candidate: &Candidate, cancel: &Cancel) -> Attempt {

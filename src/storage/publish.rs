@@ -11,7 +11,7 @@ use rustix::fs::{
 use rustix::io::{Errno, retry_on_intr};
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::dir::Folder;
+use super::dir::{Folder, is_gone};
 use super::lock::{Locked, lock};
 use super::status::Status;
 use crate::model::{Error, Step};
@@ -111,7 +111,7 @@ impl<'a> Temp<'a> {
             Some(status) if status.kind != FileType::RegularFile => return Ok(Publication::NameTaken),
             Some(_) => {}
         }
-        let replaced = match self.lock_replaced(name) {
+        let replaced = match self.lock_replaced(name)? {
             Ok(replaced) => replaced,
             Err(publication) => return Ok(publication),
         };
@@ -135,17 +135,20 @@ impl<'a> Temp<'a> {
     }
 
     /// Keeps whoever made the file that is to be replaced from relying on it. One that may not be opened is nobody's at work here.
-    fn lock_replaced(&self, name: &OsStr) -> Result<Option<File>, Publication> {
-        let Ok(file) = self.folder.open_file(name) else {
-            return Ok(None);
+    fn lock_replaced(&self, name: &OsStr) -> Result<Result<Option<File>, Publication>, Error> {
+        let file = match self.folder.open_file(name) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(Ok(None)),
+            Err(error) if is_gone(&error) => return Ok(Err(Publication::NameTaken)),
+            Err(error) => return Err(error),
         };
         if let Err(Locked::ByAnother) = lock(&file) {
-            return Err(Publication::Locked);
+            return Ok(Err(Publication::Locked));
         }
         let locked = Status::of(&file).map(|status| status.fingerprint);
         match (locked, self.folder.status(name)) {
-            (Ok(locked), Ok(Some(named))) if named.fingerprint.same_inode(&locked) => Ok(Some(file)),
-            _ => Err(Publication::NameTaken),
+            (Ok(locked), Ok(Some(named))) if named.fingerprint.same_inode(&locked) => Ok(Ok(Some(file))),
+            _ => Ok(Err(Publication::NameTaken)),
         }
     }
 

@@ -309,7 +309,7 @@ impl Agenda {
                 self.scan_due(file.watch, &file.path, Cause::NewFolder, now);
                 Verdict::quiet()
             }
-            Outcome::HardLinked => return self.skip_or_look_again(file, entry, came_as, now),
+            Outcome::HardLinked => return self.skip_or_look_again(file, entry, came_as, again, now),
             Outcome::NotYet(wait) => {
                 entry.failed_tries = 0;
                 self.wait_or_leave(file, entry, wait, now);
@@ -426,7 +426,14 @@ impl Agenda {
     }
 
     /// A file that has just come may be about to lose its other name; one that sweeps find again and again is not.
-    fn skip_or_look_again(&mut self, file: &FileId, mut entry: Entry, came_as: Origin, now: Instant) -> Verdict {
+    fn skip_or_look_again(
+        &mut self,
+        file: &FileId,
+        mut entry: Entry,
+        came_as: Origin,
+        again: Option<Origin>,
+        now: Instant,
+    ) -> Verdict {
         const LOOKS: u32 = 8;
         entry.linked_looks += 1;
         let has_just_come = entry.origin == Origin::Arrival && entry.linked_looks <= LOOKS;
@@ -437,6 +444,9 @@ impl Agenda {
         }
         let news = came_as == Origin::Arrival;
         self.counts.skipped += u64::from(news);
+        if let Some(origin) = again {
+            self.come_again(file, origin, now);
+        }
         Verdict { news, retry_in: None }
     }
 
