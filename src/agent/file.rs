@@ -105,9 +105,7 @@ pub fn compress_file(path: &Path, options: &FileOptions) -> Result<FileOutcome, 
         }),
         Attempt::Skipped(reason) => Ok(FileOutcome::Skipped(reason)),
         Attempt::Failed(error) => Err(error),
-        Attempt::NotYet(_) | Attempt::Gone | Attempt::Folder | Attempt::Cancelled => {
-            unreachable!("a named file is compressed, skipped or has failed")
-        }
+        Attempt::NotYet(_) | Attempt::Gone | Attempt::Folder | Attempt::Cancelled => Err(changing(path)),
     }
 }
 
