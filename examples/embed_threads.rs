@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = env::args_os().nth(1).ok_or("name a folder")?;
     let watch = Watch::new(folder, Preset::Inbox)
         .with_settle(Duration::from_millis(100))
-        .with_poll_interval(Duration::from_millis(100));
+        .with_poll_interval(Duration::from_secs(1));
     let agent = block_on(Agent::builder().runtime(Arc::new(Threads::new()?)).watch(watch).start())?;
 
     io::copy(&mut io::stdin(), &mut io::sink())?;

@@ -6,8 +6,8 @@ use std::env;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dwindle::runtime::BoxFuture;
-use dwindle::{Agent, NotifyWatcher, Preset, Runtime, Watch};
+use dwindle::runtime::{BoxFuture, Runtime};
+use dwindle::{Agent, NotifyWatcher, Preset, Watch};
 use tokio::runtime::Handle;
 
 /// The tokio runtime that a handle belongs to; with timers enabled.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
-use dwindle::runtime::{BoxFuture, block_on};
-use dwindle::{Agent, Preset, Runtime, Watch};
+use dwindle::runtime::{BoxFuture, Runtime, block_on};
+use dwindle::{Agent, Preset, Watch};
 
 /// Good enough to see how little is asked for; a timer that is no longer wanted keeps its thread until its time.
 struct ThreadForEverything;
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = env::args_os().nth(1).ok_or("name a folder")?;
     let watch = Watch::new(folder, Preset::Inbox)
         .with_settle(Duration::from_millis(100))
-        .with_poll_interval(Duration::from_millis(100));
+        .with_poll_interval(Duration::from_secs(1));
     let agent = block_on(
         Agent::builder()
             .runtime(Arc::new(ThreadForEverything))

@@ -1,10 +1,8 @@
 //! Every way in which a file comes into a watched folder. Whatever the way, it becomes one `.gz` with all that is promised of it, the
 //! original goes, and nothing else appears.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -80,16 +78,6 @@ fn renames_from_names_of_files_in_progress() {
     running.wait_exit().expect_compressed(names.len());
 }
 
-#[test]
-fn hard_links_whose_other_name_goes() {
-    arrive(104, |inbox, files| {
-        for (file, staged) in files.iter().zip(staged(inbox, files)) {
-            fs::hard_link(&staged, file.path_in(&inbox.path)).unwrap();
-            fs::remove_file(staged).unwrap();
-        }
-    });
-}
-
 /// The kernel tells nothing when another name of a file goes, so a file that has just come is looked at again, less and less often.
 #[test]
 fn hard_links_are_untouched_while_there_is_another_name() {
@@ -136,41 +124,6 @@ fn slow_writing_that_closes_the_file_after_each_piece() {
 }
 
 #[test]
-fn trees_made_at_the_same_moment_as_the_files_in_them() {
-    let data = &mut Data::from_seed(108);
-    let inbox = Inbox::new();
-    let trees: Vec<Vec<Arrival>> = (0..24)
-        .map(|tree| {
-            let depth = data.number(1..7);
-            let mut folder = PathBuf::from(format!("tree-{tree}"));
-            let mut files = Vec::new();
-            for level in 0..depth {
-                folder.push(format!("level-{level}"));
-                files.push(Arrival::new(data, folder.join("first.csv")));
-                files.push(Arrival::new(data, folder.join("second.csv")));
-            }
-            files
-        })
-        .collect();
-    let mut running = inbox.watch(SETTLE);
-    thread::scope(|scope| {
-        let inbox = &inbox;
-        for tree in &trees {
-            scope.spawn(move || {
-                for file in tree {
-                    fs::create_dir_all(inbox.path.join(&file.folder)).unwrap();
-                    file.write_to(&file.path_in(&inbox.path));
-                }
-            });
-        }
-    });
-    let files: Vec<Arrival> = trees.into_iter().flatten().collect();
-    inbox.wait_for_many_gz_of(&mut running, &files, &[]);
-    running.signal(Signal::TERM);
-    running.wait_exit().expect_compressed(files.len());
-}
-
-#[test]
 fn trees_renamed_into_the_folder() {
     let data = &mut Data::from_seed(109);
     let inbox = Inbox::new();
@@ -201,36 +154,6 @@ fn trees_renamed_into_the_folder() {
 }
 
 #[test]
-fn names_of_any_bytes() {
-    let longest = "n".repeat(252);
-    let names: [&[u8]; 12] = [
-        b"two\nlines.csv",
-        b"not \xff\xfe UTF-8 \x80.csv",
-        longest.as_bytes(),
-        b"-rf",
-        b"--",
-        b"*?[a]{b}",
-        b"'quoted' \"twice\" $(id) `id`",
-        b"back\\slash",
-        b"\x1b[31mred\x07",
-        b"ends in a space ",
-        b"ends in a dot.",
-        "größe-数据-🦀.csv".as_bytes(),
-    ];
-    let data = &mut Data::from_seed(110);
-    let files: Vec<Arrival> = names.map(|name| Arrival::new(data, OsStr::from_bytes(name))).into();
-    let inbox = Inbox::new();
-    let mut running = inbox.watch(SETTLE);
-    copy(&staged(&inbox, &files), &inbox.path);
-    inbox.wait_for_gz_of(&mut running, &files, &[]);
-    running.signal(Signal::TERM);
-    let output = running.wait_exit().expect_compressed(files.len());
-    let control = |character: char| character.is_control() && character != '\n';
-    assert!(!output.stderr.contains(control), "a name is printed as it is: {output}");
-    assert!(!output.stderr.contains("two\nlines"), "{output}");
-}
-
-#[test]
 fn files_in_a_folder_that_is_renamed_meanwhile() {
     const RENAMES: usize = 20;
     let data = &mut Data::from_seed(111);
@@ -251,87 +174,6 @@ fn files_in_a_folder_that_is_renamed_meanwhile() {
     inbox.wait_for_many_gz_of(&mut running, &files, &[]);
     running.signal(Signal::TERM);
     running.wait_exit().expect_compressed(files.len());
-}
-
-#[test]
-fn files_in_a_folder_that_takes_the_watched_ones_place() {
-    let data = &mut Data::from_seed(112);
-    let inbox = Inbox::new();
-    let mut running = inbox.watch(SETTLE);
-    let mut compressed = 0;
-    let elsewhere = inbox.sandbox.path("moved-away");
-    let move_away = || fs::rename(&inbox.path, &elsewhere).unwrap();
-    let remove = || fs::remove_dir_all(&inbox.path).unwrap();
-    let ways: [&dyn Fn(); 2] = [&move_away, &remove];
-    for (number, leave) in ways.into_iter().enumerate() {
-        leave();
-        fs::create_dir(&inbox.path).unwrap();
-        // Those of the first moment, and some when it is certainly known.
-        for round in 0..2 {
-            let files = [Arrival::new(data, format!("sub-{number}-{round}/file.csv"))];
-            fs::create_dir(inbox.path.join(&files[0].folder)).unwrap();
-            files[0].write_to(&files[0].path_in(&inbox.path));
-            inbox.wait_for_gz_of(&mut running, &files, &[]);
-            compressed += 1;
-            fs::remove_dir_all(inbox.path.join(&files[0].folder)).unwrap();
-        }
-    }
-    running.signal(Signal::TERM);
-    running.wait_exit().expect_compressed(compressed);
-}
-
-#[test]
-fn files_in_a_folder_that_is_gone_for_a_while() {
-    let data = &mut Data::from_seed(113);
-    let inbox = Inbox::new();
-    let mut running = inbox.watch(SETTLE);
-    fs::remove_dir(&inbox.path).unwrap();
-    running.wait_for_text("No such file or directory");
-    fs::create_dir(&inbox.path).unwrap();
-    let files = Arrival::several(data, 1);
-    files[0].write_to(&files[0].path_in(&inbox.path));
-    inbox.wait_for_gz_of(&mut running, &files, &[]);
-    running.wait_for_text("is there again");
-    running.signal(Signal::TERM);
-    running.wait_exit().expect_compressed(1);
-}
-
-#[test]
-fn files_in_a_folder_that_was_away_and_came_back() {
-    let data = &mut Data::from_seed(117);
-    let inbox = Inbox::new();
-    fs::create_dir(inbox.path.join("sub")).unwrap();
-    let away = inbox.sandbox.path("away");
-    let mut running = inbox.watch(SETTLE);
-    fs::rename(&inbox.path, &away).unwrap();
-    running.wait_for_text("No such file or directory");
-    fs::rename(&away, &inbox.path).unwrap();
-    running.wait_for_text("is there again");
-    let files = [Arrival::new(data, "file.csv"), Arrival::new(data, "sub/file.csv")];
-    for file in &files {
-        file.write_to(&file.path_in(&inbox.path));
-    }
-    inbox.wait_for_gz_of(&mut running, &files, &[]);
-    running.signal(Signal::TERM);
-    running.wait_exit().expect_compressed(2);
-}
-
-#[test]
-fn files_in_a_folder_whose_parent_is_replaced() {
-    let data = &mut Data::from_seed(118);
-    let mut inbox = Inbox::new();
-    inbox.path = inbox.sandbox.folder("parent/inbox");
-    let mut running = inbox.watch(SETTLE);
-    fs::rename(inbox.sandbox.path("parent"), inbox.sandbox.path("away")).unwrap();
-    fs::create_dir_all(&inbox.path).unwrap();
-    let files = Arrival::several(data, 2);
-    for file in &files {
-        file.write_to(&file.path_in(&inbox.path));
-        inbox.wait_for_gz_of(&mut running, std::slice::from_ref(file), &[]);
-        fs::remove_file(file.original.gz_in(&inbox.path)).unwrap();
-    }
-    running.signal(Signal::TERM);
-    running.wait_exit().expect_compressed(2);
 }
 
 /// The links are in the way to the folder; below it none is followed.

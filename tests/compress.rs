@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
+use crate::support::gz::read_with_flate2;
 use crate::support::run::Output;
 use crate::support::{Data, Dwindle, Original, Sandbox, assert_gz_of, names_below, needs};
 
@@ -345,4 +346,23 @@ fn without_the_right_to_give_a_file_away_group_and_others_get_nothing() {
     let mode = fs::metadata(sandbox.path("d/f.gz")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o600, "{output}");
     assert!(!file.exists());
+}
+
+#[test]
+fn what_a_killed_run_left_in_quarantine_is_put_right() {
+    let sandbox = Sandbox::new();
+    let text = Data::from_seed(70).log_text(1000);
+    for name in ["logs/named.log", "logs/tree/found.log"] {
+        let path = sandbox.path(name);
+        sandbox.folder(path.parent().unwrap());
+        let quarantined = format!(".{}.dwindle-01234567.q", path.file_name().unwrap().display());
+        fs::write(path.with_file_name(quarantined), &text).unwrap();
+    }
+    let output = Dwindle::new(&sandbox)
+        .args(["compress", "-r", "logs/named.log", "logs/tree"])
+        .finish();
+    assert_eq!(output.expect_code(0).report().compressed, 2);
+    let names = names_below(&sandbox.path("logs"));
+    assert_eq!(names, ["named.log.gz", "tree/", "tree/found.log.gz"]);
+    assert_eq!(read_with_flate2(&sandbox.path("logs/named.log.gz")).content, text);
 }

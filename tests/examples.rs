@@ -51,6 +51,15 @@ fn files_named_are_compressed_and_counted() {
 }
 
 #[test]
+fn the_guide_shows_the_adapter_that_is_run() {
+    let text = |path| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let example = text("examples/embed_tokio.rs");
+    let begin = example.find("impl Runtime for Tokio {").expect("an adapter");
+    let adapter = &example[begin..][..example[begin..].find("\n}\n").expect("its end")];
+    assert!(text("docs/embedding.md").contains(adapter), "{adapter}");
+}
+
+#[test]
 fn a_whole_adapter_has_less_than_60_lines() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/own_runtime.rs");
     let lines = fs::read_to_string(source).unwrap().lines().count();

@@ -1,7 +1,6 @@
 //! `dwindle compress` at a terminal: the bar, and Ctrl-C.
 
 use std::fs;
-use std::path::Path;
 
 use rustix::process::Signal;
 
@@ -16,20 +15,10 @@ fn begin(sandbox: &Sandbox, names: &[&str]) -> (Vec<Original>, Running) {
         .map(|name| Original::of(&sandbox.file(name, data.random_bytes(4 << 20))));
     let originals = originals.collect();
     let mut running = Dwindle::new(sandbox).args(["compress", "-j1"]).args(names).start();
-    let descriptors = format!("/proc/{}/fd", running.process_id());
-    running.wait_for("a file in flight", || {
-        holds_unnamed_file(Path::new(&descriptors), sandbox.root())
-    });
+    running.wait_for_output_in(sandbox.root());
     // It gets no further until the signals are there.
     running.signal(Signal::STOP);
     (originals, running)
-}
-
-/// Whether one of a process's descriptors is a file without a name in the folder: an unpublished output.
-fn holds_unnamed_file(descriptors: &Path, folder: &Path) -> bool {
-    let open = fs::read_dir(descriptors).into_iter().flatten().flatten();
-    let mut targets = open.filter_map(|entry| fs::read_link(entry.path()).ok());
-    targets.any(|target| target.starts_with(folder) && target.to_string_lossy().ends_with(" (deleted)"))
 }
 
 fn names_in(sandbox: &Sandbox) -> Vec<String> {

@@ -9,8 +9,8 @@ mod commands;
 mod compress;
 /// `compress`: its options, and odd names.
 mod compress_options;
-/// The library's public surface, on every runtime that comes with it, and on tokio.
-mod embedding;
+/// The library's public surface, the same on five runtimes.
+mod conformance;
 /// The examples, run.
 mod examples;
 /// `compress -`: standard input to standard output.
@@ -19,10 +19,14 @@ mod filter;
 mod floors;
 /// What happens around the program and must not stop it.
 mod hardship;
+/// `dwindle run`: of two agents on one folder the second does not start.
+mod instances;
 /// `compress` at a terminal: the bar, and Ctrl-C.
 mod interruption;
-/// `dwindle run`: more at once than the kernel's queue, the inbox or the watch limit has room for.
-mod overload;
+/// `dwindle run`: files that wait for their markers.
+mod marker;
+/// Everything that may go wrong, row by row, and that no byte is lost by it.
+mod matrix;
 /// What is shipped beside the program: the systemd unit.
 mod packaging;
 /// `dwindle run`: what is never taken.

@@ -69,6 +69,20 @@ fn the_agent_starts_from_the_example_configuration() {
     assert_gz_of(&sandbox.path("inbox/app.log.gz"), &original);
 }
 
+/// The program refuses a runtime directory that others may write to; and with one that the service's stop removes, the locks of agents
+/// that root started by hand would be gone.
+#[test]
+fn the_unit_has_a_runtime_directory_of_its_own_that_stays() {
+    let unit = include_str!("../packaging/systemd/dwindle.service");
+    for line in [
+        "RuntimeDirectory=dwindle",
+        "RuntimeDirectoryMode=0700",
+        "RuntimeDirectoryPreserve=yes",
+    ] {
+        assert!(unit.lines().any(|found| found == line), "{line}");
+    }
+}
+
 /// Both make openat2(2) fail, by which every watched file is opened.
 #[test]
 fn the_unit_forbids_no_call_that_the_program_needs() {

@@ -35,7 +35,7 @@ fn a_signal_finishes_what_is_known() {
 
 /// Files keep on coming while it stops: each is either compressed or untouched, and the report counts the former.
 #[test]
-fn a_signal_among_500_arrivals_loses_none() {
+fn row_52_a_signal_among_500_arrivals_loses_none() {
     let inbox = Inbox::new();
     let files = small_files(402, 500);
     let mut running = inbox.watch("settle = \"300ms\"\ndurable = false");
@@ -67,7 +67,7 @@ fn a_signal_when_there_is_nothing_to_do() {
 }
 
 #[test]
-fn a_drain_that_takes_too_long_leaves_the_rest_to_the_next_start() {
+fn row_53_a_drain_that_takes_too_long_leaves_the_rest_to_the_next_start() {
     let (inbox, files) = large_files(403);
     let mut running = begin(&inbox, "shutdown-timeout = \"100ms\"");
     wait_until_begun(&mut running, &inbox);
@@ -87,7 +87,7 @@ fn a_drain_that_takes_too_long_leaves_the_rest_to_the_next_start() {
 }
 
 #[test]
-fn a_second_signal_aborts_and_leaves_nothing_half_done() {
+fn row_54_a_second_signal_aborts_and_leaves_nothing_half_done() {
     for (seed, signal, code) in [(404, Signal::TERM, 143), (405, Signal::INT, 130)] {
         let (inbox, files) = large_files(seed);
         let mut running = begin(&inbox, "");

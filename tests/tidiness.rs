@@ -38,8 +38,7 @@ fn nothing_is_left_to_do() {
 #[test]
 fn every_test_file_is_part_of_the_binary() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let main = fs::read_to_string(tests.join("main.rs")).expect("tests/main.rs");
-    let support = fs::read_to_string(tests.join("support/mod.rs")).expect("tests/support/mod.rs");
+    let main = tests.join("main.rs");
     for source in sources_below("tests") {
         let name = source
             .path
@@ -47,10 +46,22 @@ fn every_test_file_is_part_of_the_binary() {
             .expect("a file's name")
             .to_string_lossy()
             .into_owned();
-        let below_support = source.path.starts_with("tests/support");
-        let parent = if below_support { &support } else { &main };
+        let folder = source.path.parent().expect("a file's path");
+        let is_module = name == "mod";
+        let name = if is_module {
+            folder.file_name().expect("a folder").to_string_lossy().into_owned()
+        } else {
+            name
+        };
+        let is_on_top = is_module || folder == Path::new("tests");
+        let parent = if is_on_top {
+            main.clone()
+        } else {
+            tests.join("..").join(folder).join("mod.rs")
+        };
+        let parent = fs::read_to_string(parent).expect("the parent module");
         let named = parent.lines().any(|line| line.ends_with(&format!("mod {name};")));
-        let is_root = name == "main" || name == "mod";
+        let is_root = name == "main";
         assert!(named || is_root, "{} has no mod line", source.path.display());
     }
 }

@@ -14,14 +14,14 @@ use crate::runtime::{BoxFuture, Runtime, race, unblock, yield_now};
 
 use super::events::Event;
 use super::job::{Attempt, Batch, Cancel, Job, Walk};
-use super::pool::{Pool, Task};
+use super::pool::{Pool, Progress, Task, Worked};
 
 /// Folders without kernel events are scanned this often by their own setting; the others now and then, in case an event never came.
 const SWEEP: Duration = Duration::from_secs(15 * 60);
 
 /// What the agent's handle asks.
 pub(super) enum Command {
-    Add(WatchId, Site),
+    Add(WatchId, Site, Sender<()>),
     Remove(WatchId, Sender<()>),
     Snapshot(Sender<Snapshot>),
     Once { patience: Duration },
@@ -49,10 +49,12 @@ pub(super) struct Site {
 pub struct Snapshot {
     /// The counts so far; `left` is 0 until the end.
     pub report: Report,
-    /// Files known and not done.
+    /// Files known and not done: waiting, being compressed, or to be tried again. Not those that only a person can help.
     pub pending: usize,
-    /// The watched folders.
+    /// The watched folders, as they were given, in the order in which they were added.
     pub watches: Vec<PathBuf>,
+    /// Those of them in which nothing is begun for now, since a disk is full or read-only.
+    pub paused: Vec<PathBuf>,
 }
 
 pub(super) struct Channels {
@@ -97,9 +99,10 @@ struct Running {
 }
 
 /// A file with a worker. Its watch may end meanwhile, and what came of it is told all the same.
+#[derive(Clone)]
 struct Begun {
     file: FileId,
-    folder: PathBuf,
+    folder: Arc<Path>,
 }
 
 /// A batch, and the scan to be continued; without a result where the work panicked.
@@ -117,7 +120,7 @@ enum Input {
     Command(Command),
     /// Nobody holds the agent any more.
     Abandoned,
-    Attempted(Begun, Option<Attempt>),
+    Worked(Progress<Begun, Attempt>),
     Scanned(Scanned),
     Time,
 }
@@ -131,14 +134,15 @@ impl Driver {
         channels: Channels,
     ) -> Self {
         let begun = Pool::<Begun, Attempt>::capacity(workers);
+        let cancel = Cancel::default();
         Driver {
             agenda: Agenda::new(Limits { files, begun }),
-            pool: Pool::start(&runtime, workers),
+            pool: Pool::start(&runtime, workers, &cancel),
             sites: BTreeMap::new(),
             channels,
             // A watch has one scan at a time; those for which there is no room wait in their tasks.
             scans: async_channel::bounded(16),
-            cancel: Cancel::default(),
+            cancel,
             started: runtime.now(),
             deadline: None,
             abandoned: false,
@@ -163,11 +167,12 @@ impl Driver {
         }
         let report = self.report();
         drop(self.pool.tasks);
+        // A scan under way finds that nobody wants its batch.
+        self.scans.1.close();
         self.pool.workers.wait().await;
         let (sites, commands, (_, scans)) = (self.sites, self.channels.commands, self.scans);
         let close = move || {
             drop((sites, commands));
-            scans.close();
             while scans.try_recv().is_ok() {}
         };
         // Without an answer where the runtime ends, and drops it all the same.
@@ -180,9 +185,7 @@ impl Driver {
     async fn next_input(&mut self) -> Input {
         let Channels { inbox, commands, .. } = &self.channels;
         let mut inputs: Vec<BoxFuture<'_, Input>> = vec![
-            Box::pin(receive(&self.pool.results, |(begun, attempt)| {
-                Input::Attempted(begun, attempt)
-            })),
+            Box::pin(receive(&self.pool.results, Input::Worked)),
             Box::pin(receive(&self.scans.1, Input::Scanned)),
             Box::pin(receive(inbox, Input::Event)),
         ];
@@ -214,7 +217,8 @@ impl Driver {
                 self.abandoned = true;
                 self.abort();
             }
-            Input::Attempted(begun, attempt) => self.handle_attempt(&begun, attempt, now),
+            Input::Worked(Progress::Later(begun)) => self.agenda.handle_retiring(&begun.file),
+            Input::Worked(Progress::Ended(begun, attempt)) => self.handle_attempt(&begun, attempt, now),
             Input::Scanned(scanned) => self.handle_scanned(scanned, now),
             Input::Time => {}
         }
@@ -250,7 +254,10 @@ impl Driver {
 
     fn handle_command(&mut self, command: Command, now: Instant) {
         match command {
-            Command::Add(watch, site) => self.add(watch, site, now),
+            Command::Add(watch, site, done) => {
+                self.add(watch, site, now);
+                let _ = done.try_send(());
+            }
             Command::Remove(watch, done) => {
                 let site = self.sites.remove(&watch);
                 self.release(site);
@@ -298,10 +305,20 @@ impl Driver {
         let Begun { file, folder } = begun;
         let attempt = attempt.unwrap_or_else(|| Attempt::unanswered(&folder.join(&file.path)));
         let verdict = self.agenda.handle_outcome(file, attempt.outcome(), now);
+        if let Attempt::Recovered(path) = &attempt {
+            let file = FileId {
+                watch: file.watch,
+                path: path.as_path().into(),
+            };
+            self.agenda.handle_event(&file, now);
+        }
         if !verdict.news {
             return;
         }
         attempt.tell(&*self.observer, folder, &file.path, verdict.retry_in);
+        if let (Attempt::Failed(error), Some(pause)) = (&attempt, verdict.pause) {
+            self.observer.paused(folder, error, pause);
+        }
     }
 
     fn handle_scanned(&mut self, scanned: Scanned, now: Instant) {
@@ -371,12 +388,12 @@ impl Driver {
         let path = Arc::clone(&file.path);
         let work = Box::new(move || {
             if cancel.is_cancelled() {
-                Attempt::Cancelled
+                Worked::Ended(Attempt::Cancelled)
             } else {
                 job.attempt(&path, &cancel)
             }
         });
-        let folder = running.site.path.clone();
+        let folder = running.site.path.as_path().into();
         let key = Begun { file, folder };
         // The agenda begins no more than the channel has room for.
         let _ = self.pool.tasks.try_send(Task { key, work });
@@ -399,11 +416,13 @@ impl Driver {
         let job = Arc::clone(&running.site.job);
         let runtime = Arc::clone(&self.runtime);
         let answer = self.scans.0.clone();
+        let token = self.pool.workers.token();
         self.runtime.spawn(Box::pin(async move {
             let result = unblock(&*runtime, move || next_batch(&*job, walk, folder.as_deref(), most)).await;
             if let Err(unwanted) = answer.send(Scanned { watch, result }).await {
-                runtime.unblock(Box::new(move || drop(unwanted)));
+                let _ = unblock(&*runtime, move || drop(unwanted)).await;
             }
+            drop(token);
         }));
     }
 
@@ -413,10 +432,12 @@ impl Driver {
     }
 
     fn snapshot(&self) -> Snapshot {
+        let path_of = |watch| self.sites.get(&watch).map(|running| running.site.path.clone());
         Snapshot {
             report: self.report(),
             pending: self.agenda.pending(),
             watches: self.sites.values().map(|running| running.site.path.clone()).collect(),
+            paused: self.agenda.paused().filter_map(path_of).collect(),
         }
     }
 

@@ -20,6 +20,10 @@ pub(crate) enum Prospect {
     },
     /// It is not quiet yet, and would be looked at again after this long.
     Wait(Duration),
+    /// Somebody has it open for writing.
+    InUse,
+    /// It has not come in full yet, and an event would tell when it has.
+    Await(Reason),
     Skip(Reason),
     Fail(Error),
 }
@@ -38,6 +42,7 @@ pub(crate) fn dry_run(watch: &Watch, tell: &mut dyn FnMut(&Path, Prospect)) -> R
     let rules = Rules {
         select,
         settle: watch.settle,
+        writer_check: watch.writer_check,
     };
     loop {
         let batch = scan.next_batch(BATCH, &mut |sight| match sight {
@@ -48,6 +53,9 @@ pub(crate) fn dry_run(watch: &Watch, tell: &mut dyn FnMut(&Path, Prospect)) -> R
             }
             Sight::Entered(_) => {}
         });
+        for path in &batch.leftovers {
+            tell(path, Prospect::Skip(Reason::OwnTemporary));
+        }
         for file in &batch.files {
             if let Some(prospect) = ask(watch, &root, file, &rules) {
                 tell(file, prospect);
@@ -71,6 +79,8 @@ fn ask(watch: &Watch, root: &Folder, file: &Path, rules: &Rules) -> Option<Prosp
             output: watch.output_of(file),
         },
         Ok(Look::NotYet(wait)) => Prospect::Wait(wait),
+        Ok(Look::InUse) => Prospect::InUse,
+        Ok(Look::Pass(reason @ Reason::NoMarker(_))) => Prospect::Await(reason),
         Ok(Look::Pass(reason)) => Prospect::Skip(reason),
         Ok(Look::IsFolder | Look::Gone) => return None,
         Err(error) if is_gone(&error) => return None,

@@ -1,23 +1,27 @@
 //! How the agent learns that something happened in a folder.
 
+use std::borrow::Cow;
+use std::fmt::{self, Debug, Formatter};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_channel::Sender;
 
-use crate::model::Error;
 use crate::policy::{FileId, Select, WatchId};
 
-/// The source of a folder's events, such as the kernel. An agent without one scans its folders at their poll interval.
+/// The source of a folder's events, such as the kernel. An agent without one scans its folders at their poll interval. Both traits' methods
+/// are called in work for [`Runtime::unblock`](crate::Runtime::unblock); a panic in one fails the scan that called it, or ends
+/// [`Agent::add_watch`](crate::Agent::add_watch) with [`AgentError::Ended`](crate::AgentError::Ended).
 pub trait Watcher: Send + Sync + 'static {
-    /// Prepares to tell `events` what happens below `root`. Nothing is told before a folder has been [added](FolderWatcher::add). May
-    /// block for a short time.
+    /// Prepares to tell `events` what happens below `root`, the path as the [`Watch`](crate::Watch) has it. Nothing is told before a folder
+    /// has been [added](FolderWatcher::add). May block for a short time.
     ///
     /// # Errors
     ///
     /// When nothing can be told of this folder; it is polled then.
-    fn watch(&self, root: &Path, events: Events) -> Result<Box<dyn FolderWatcher>, Error>;
+    fn watch(&self, root: &Path, events: Events) -> io::Result<Box<dyn FolderWatcher>>;
 }
 
 /// A watched tree. Dropping it ends the watch.
@@ -30,11 +34,43 @@ pub trait FolderWatcher: Send {
     ///
     /// When the folder cannot be watched. One that is not there any more (`NotFound`, `NotADirectory`) is no matter; after any other
     /// error the whole tree is polled.
-    fn add(&mut self, folder: &Path) -> Result<(), Error>;
+    fn add(&mut self, folder: &Path) -> io::Result<()>;
 }
 
-/// Where to tell what happened below one watched folder. Never blocks, may be called from any thread, and may be told too much: every
-/// event is only a hint that makes the agent look.
+/// Where to tell what happened below one watched folder.
+///
+/// Every event is only a hint that makes the agent look: telling too much, or of what the watch does not take, is harmless, and after its
+/// watch or agent has ended it is ignored. Never blocks, and may be called from any thread; clones tell the same watch. A file counts as
+/// finished when nothing has been told of it, and nothing has changed it, for the watch's settle time.
+///
+/// An agent that is told everything by hand needs no polling; a long interval is then the safety net:
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use std::time::Duration;
+/// # use dwindle::runtime::{Threads, block_on};
+/// use dwindle::{Agent, Preset, Watch};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let inbox = tempfile::tempdir()?;
+/// # let inbox = inbox.path();
+/// # block_on(async {
+/// let watch = Watch::new(inbox, Preset::Inbox)
+///     .with_settle(Duration::ZERO) // whoever tells of a file has finished it
+///     .with_poll_interval(Duration::from_secs(3600));
+/// let agent = Agent::builder().runtime(Arc::new(Threads::new()?)).start().await?;
+/// let (_, events) = agent.add_watch(watch).await?;
+///
+/// std::fs::write(inbox.join("orders.csv"), "1,2,3\n".repeat(100))?;
+/// events.file("orders.csv");
+///
+/// let report = agent.shutdown(Duration::from_secs(10)).await?;
+/// assert_eq!(report.compressed, 1);
+/// assert!(inbox.join("orders.csv.gz").exists());
+/// # Ok(())
+/// # })
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Events {
     watch: WatchId,
@@ -61,18 +97,28 @@ impl Events {
         }
     }
 
-    /// A file was created, renamed to this name, or closed by a writer. `path` is relative to the watched folder.
-    pub fn file(&self, path: &Path) {
-        if is_below(path) && self.select.file(path).is_ok() {
+    /// A file was created, renamed to this name, or closed by a writer; a marker too. `path` is relative to the watched folder; one that
+    /// is absolute or has `..` in it is ignored.
+    pub fn file(&self, path: impl AsRef<Path>) {
+        let path = path.as_ref();
+        if !is_below(path) {
+            return;
+        }
+        // What happens to a marker happens to its file.
+        let marked = path.file_name().and_then(|name| self.select.marked_by(name));
+        let path = marked.map_or(Cow::Borrowed(path), |name| Cow::Owned(path.with_file_name(name)));
+        if self.select.file(&path).is_ok() {
             self.send(Event::File(FileId {
                 watch: self.watch,
-                path: path.into(),
+                path: path.as_ref().into(),
             }));
         }
     }
 
-    /// A folder was created, or renamed to this name. `path` is relative to the watched folder.
-    pub fn folder(&self, path: &Path) {
+    /// A folder was created, or renamed to this name, and is to be scanned. `path` is relative to the watched folder; one that is
+    /// absolute or has `..` in it is ignored.
+    pub fn folder(&self, path: impl AsRef<Path>) {
+        let path = path.as_ref();
         if is_below(path) && self.select.folder(path).is_ok() {
             self.send(Event::Folder(self.watch, path.to_owned()));
         }
@@ -90,6 +136,14 @@ impl Events {
         if self.inbox.try_send(event).is_err() {
             self.lost();
         }
+    }
+}
+
+impl Debug for Events {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events")
+            .field("watch", &self.watch)
+            .finish_non_exhaustive()
     }
 }
 

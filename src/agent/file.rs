@@ -1,6 +1,7 @@
 //! One file that a person or a program names: no waiting, no watching, the same commit.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,12 +10,18 @@ use std::time::{Duration, SystemTime};
 use rustix::io::Errno;
 
 use crate::model::{Error, Level, Observer, Reason, Step};
-use crate::policy::{OnConflict, Select, compressed_suffix};
-use crate::storage::{Candidate, Folder, Look, OutputPlace, Plan, Rules, look};
+use crate::policy::{OnConflict, Select, WriterCheck, compressed_suffix};
+use crate::storage::{
+    Candidate, Folder, Look, OutputPlace, Plan, Recovered, Rules, Syncs, is_leftover, look, quarantine_of, recover,
+};
 
 use super::job::{Attempt, Cancel, Work};
+use super::pool::Worked;
 
-/// How [`compress_file`] compresses.
+/// How long a writer that comes late is waited for: a person waits, too.
+const HOLD: Duration = Duration::from_millis(20);
+
+/// How [`compress_file`] compresses. By default at level 6, beside the original, which is removed.
 #[derive(Clone, Debug, Default)]
 pub struct FileOptions {
     level: Level,
@@ -45,7 +52,7 @@ impl FileOptions {
         self
     }
 
-    /// The folder for the `.gz`; otherwise it is made beside the original.
+    /// The folder for the `.gz`, made where it is missing; otherwise the `.gz` is made beside the original.
     #[must_use]
     pub fn with_output_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.output_dir = Some(folder.into());
@@ -58,8 +65,9 @@ impl FileOptions {
 #[non_exhaustive]
 pub enum FileOutcome {
     /// It is compressed, verified and durable, and the original removed unless it was to be kept.
+    #[non_exhaustive]
     Compressed {
-        /// The path of the `.gz`.
+        /// The path of the `.gz`: relative where that of the file, or of the output folder, was.
         output: PathBuf,
         /// Bytes of the original.
         bytes_in: u64,
@@ -70,29 +78,46 @@ pub enum FileOutcome {
     Skipped(Reason),
 }
 
-/// Compresses one file to `FILE.gz`, as a watch does, but without waiting for it to settle. Blocks.
+/// Compresses one file to `FILE.gz`, with the same promise as a watch's, but without waiting for it to settle. The metadata, too, is the
+/// original's.
+///
+/// Needs no runtime. Blocks for as long as it takes to read the file, write the `.gz`, read that back, fsync(2) all of it, and wait 20 ms for
+/// late writers; in an async program, call it where blocking is allowed. It may be called from several threads at once.
 ///
 /// ```
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("app.log");
 /// # std::fs::write(&path, "hello\n".repeat(1000))?;
-/// use dwindle::{FileOptions, compress_file};
+/// use dwindle::{FileOptions, FileOutcome, compress_file};
 ///
-/// compress_file(&path, &FileOptions::default())?;
+/// match compress_file(&path, &FileOptions::default())? {
+///     FileOutcome::Compressed { output, bytes_out, .. } => println!("{}: {bytes_out} bytes", output.display()),
+///     FileOutcome::Skipped(reason) => println!("{}: {reason}", path.display()),
+///     _ => {}
+/// }
 /// assert!(!path.exists());
 /// assert!(path.with_extension("log.gz").exists());
-/// # Ok(())
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
 ///
-/// When a step fails, when the file is changed by somebody meanwhile, and when a `.gz` with other content has the name. The original is
-/// still there then, and nothing else is.
-pub fn compress_file(path: &Path, options: &FileOptions) -> Result<FileOutcome, Error> {
+/// When a step fails, when somebody has the file open for writing or changes it meanwhile, and when a `.gz` with other content has the name. The original is
+/// still there then, and no other file is.
+pub fn compress_file(path: impl AsRef<Path>, options: &FileOptions) -> Result<FileOutcome, Error> {
+    let path = path.as_ref();
     let desk = Desk::open(options, Arc::new(()), Cancel::default())?;
-    match desk.compress(&Named::alone(path)) {
+    let mut worked = desk.compress(&Named::alone(path));
+    let attempt = loop {
+        match worked {
+            Worked::Ended(attempt) => break desk.conclude(path, attempt),
+            Worked::Later(rest, wait) => {
+                std::thread::sleep(wait);
+                worked = rest.advance(&mut Syncs::default(), false);
+            }
+        }
+    };
+    match attempt {
         Attempt::Compressed {
             output,
             bytes_in,
@@ -105,11 +130,12 @@ pub fn compress_file(path: &Path, options: &FileOptions) -> Result<FileOutcome, 
         }),
         Attempt::Skipped(reason) => Ok(FileOutcome::Skipped(reason)),
         Attempt::Failed(error) => Err(error),
-        Attempt::NotYet(_) | Attempt::Gone | Attempt::Folder | Attempt::Cancelled => Err(changing(path)),
+        _ => Err(changing(path)),
     }
 }
 
 /// One file to compress.
+#[derive(Clone)]
 pub(super) struct Named {
     /// By which a person knows it.
     pub(super) path: PathBuf,
@@ -123,6 +149,26 @@ impl Named {
             path: path.to_owned(),
             within: None,
         }
+    }
+
+    /// The same with another name in its folder.
+    fn with_name(&self, name: &OsStr) -> Self {
+        let within = self.within.as_ref();
+        Named {
+            path: self.path.with_file_name(name),
+            within: within.map(|(root, relative)| (Arc::clone(root), relative.with_file_name(name))),
+        }
+    }
+
+    fn parent(&self) -> Result<Arc<Folder>, Error> {
+        let parent = match &self.within {
+            Some((root, relative)) => root.folder(relative.parent().unwrap_or(Path::new("")))?,
+            None => match self.path.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => Folder::open(parent)?,
+                _ => Folder::open(Path::new("."))?,
+            },
+        };
+        Ok(Arc::new(parent))
     }
 }
 
@@ -152,6 +198,7 @@ impl Desk {
             rules: Rules {
                 select: Arc::new(Select::everything()),
                 settle: Duration::ZERO,
+                writer_check: WriterCheck::Lease,
             },
             observer,
             abort,
@@ -159,53 +206,15 @@ impl Desk {
         })
     }
 
-    /// Compresses it, passes it over, or fails.
-    pub(super) fn compress(&self, named: &Named) -> Attempt {
-        self.try_compress(named).unwrap_or_else(Attempt::Failed)
+    /// Compresses it, passes it over, or fails; [`conclude`](Self::conclude) has the last word.
+    pub(super) fn compress(&self, named: &Named) -> Worked<Attempt> {
+        self.try_compress(named)
+            .unwrap_or_else(|error| Worked::Ended(Attempt::Failed(error)))
     }
 
-    fn try_compress(&self, named: &Named) -> Result<Attempt, Error> {
-        let path = named.path.as_path();
-        let missing = || Error::new(Step::Open, path, Errno::NOENT);
-        let Some(name) = path.file_name() else {
-            return Ok(Attempt::Skipped(Reason::Folder));
-        };
-        if let Some(suffix) = compressed_suffix(name) {
-            return Ok(Attempt::Skipped(Reason::CompressedSuffix(suffix)));
-        }
-        let parent = match &named.within {
-            Some((root, relative)) => root.folder(relative.parent().unwrap_or(Path::new("")))?,
-            None => match path.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => Folder::open(parent)?,
-                _ => Folder::open(Path::new("."))?,
-            },
-        };
-        match look(&parent, name, &self.rules, SystemTime::now())? {
-            Look::Ready(candidate) => self.commit(named, &parent, &candidate),
-            Look::Pass(reason) => Ok(Attempt::Skipped(reason)),
-            Look::IsFolder => Ok(Attempt::Skipped(Reason::Folder)),
-            // Found in a walk, and gone since: nobody named it.
-            Look::Gone if named.within.is_some() => Ok(Attempt::Gone),
-            Look::Gone => Err(missing()),
-            Look::NotYet(_) => Err(changing(path)),
-        }
-    }
-
-    fn commit(&self, named: &Named, parent: &Folder, candidate: &Candidate) -> Result<Attempt, Error> {
-        let path = named.path.as_path();
-        if !self.claim_output(named) {
-            let message = "another of these files has the same name, and its .gz goes to the same folder";
-            return Err(Error::permanent(Step::Publish, path, message));
-        }
-        let work = Work {
-            candidate,
-            parent,
-            plan: &self.plan(named, parent),
-            path,
-            observer: &*self.observer,
-            cancel: &self.abort,
-        };
-        match work.commit() {
+    /// What an attempt means for a file that was named, and is not looked at again.
+    pub(super) fn conclude(&self, path: &Path, attempt: Attempt) -> Attempt {
+        match attempt {
             Attempt::Skipped(Reason::NameTaken) => {
                 let message = if self.options.replace {
                     "what has the name of its .gz is no regular file, and only those are replaced"
@@ -213,14 +222,93 @@ impl Desk {
                     "a .gz of that name is there already, with other content"
                 };
                 let cause = io::Error::new(io::ErrorKind::AlreadyExists, message);
-                Err(Error::new(Step::Publish, path, cause))
+                Attempt::Failed(Error::new(Step::Publish, path, cause))
             }
-            Attempt::NotYet(_) => Err(changing(path)),
-            Attempt::Gone => {
+            Attempt::NotYet(_) => Attempt::Failed(changing(path)),
+            Attempt::InUse => {
+                let message = "somebody has it open for writing";
+                Attempt::Failed(Error::transient(Step::Open, path, message))
+            }
+            attempt => attempt,
+        }
+    }
+
+    fn try_compress(&self, named: &Named) -> Result<Worked<Attempt>, Error> {
+        let path = named.path.as_path();
+        let passed_over = |reason| Ok(Worked::Ended(Attempt::Skipped(reason)));
+        let Some(name) = path.file_name() else {
+            return passed_over(Reason::Folder);
+        };
+        if is_leftover(name) {
+            let recovered = self.recover(named, &named.parent()?, name)?;
+            return recovered.map_or(Ok(Worked::Ended(Attempt::Gone)), |named| self.try_compress(&named));
+        }
+        if let Some(suffix) = compressed_suffix(name) {
+            return passed_over(Reason::CompressedSuffix(suffix));
+        }
+        let parent = named.parent()?;
+        match self.look(&parent, name)? {
+            Look::Ready(candidate) => self.commit(named, &parent, candidate),
+            Look::Pass(reason) => passed_over(reason),
+            Look::IsFolder => passed_over(Reason::Folder),
+            // Found in a walk, and gone since: nobody named it.
+            Look::Gone if named.within.is_some() => Ok(Worked::Ended(Attempt::Gone)),
+            // A run that was killed may have left it in quarantine.
+            Look::Gone => match quarantine_of(&parent, name)? {
+                Some(quarantined) if self.recover(named, &parent, &quarantined)?.is_some() => self.try_compress(named),
+                _ => Err(Error::new(Step::Open, path, Errno::NOENT)),
+            },
+            Look::NotYet(_) => Err(changing(path)),
+            Look::InUse => Ok(Worked::Ended(Attempt::InUse)),
+        }
+    }
+
+    /// Puts right what a run left that was killed; returns the original that has a name again.
+    fn recover(&self, named: &Named, parent: &Arc<Folder>, name: &OsStr) -> Result<Option<Named>, Error> {
+        let place = self.plan(named, parent).output;
+        let recovered = recover(parent, name, &place, true, &mut |message| {
+            self.observer.warning(&message);
+        })?;
+        Ok(match recovered {
+            Recovered::Original(original) => Some(named.with_name(&original)),
+            Recovered::Removed | Recovered::Left => None,
+        })
+    }
+
+    /// Where no lease can be had, the person who named the file is trusted to know that it is finished.
+    fn look(&self, parent: &Folder, name: &OsStr) -> Result<Look, Error> {
+        match look(parent, name, &self.rules, SystemTime::now())? {
+            Look::Pass(Reason::NoLease(_)) => {
+                let rules = Rules {
+                    writer_check: WriterCheck::Quiet,
+                    ..self.rules.clone()
+                };
+                look(parent, name, &rules, SystemTime::now())
+            }
+            looked => Ok(looked),
+        }
+    }
+
+    fn commit(&self, named: &Named, parent: &Arc<Folder>, candidate: Candidate) -> Result<Worked<Attempt>, Error> {
+        let path = named.path.as_path();
+        if !self.claim_output(named) {
+            let message = "another of these files has the same name, and its .gz goes to the same folder";
+            return Err(Error::permanent(Step::Publish, path, message));
+        }
+        let work = Work {
+            parent,
+            plan: &self.plan(named, parent),
+            path,
+            observer: &self.observer,
+            cancel: &self.abort,
+            look_again: Duration::ZERO,
+        };
+        match work.commit(candidate) {
+            Worked::Ended(Attempt::Gone) => {
                 let message = "it was removed or renamed while it was being compressed";
                 Err(Error::permanent(Step::Read, path, message))
             }
-            attempt => Ok(attempt),
+            worked => Ok(worked),
         }
     }
 
@@ -262,6 +350,7 @@ impl Desk {
                 OnConflict::Skip
             },
             durable: true,
+            hold: HOLD,
         }
     }
 }

@@ -1,18 +1,25 @@
 //! A watched folder for real: the kernel's events where they can be had, scans, and the commit of one file.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::model::{Error, Level, Observer};
+use crate::model::{Error, Escaped, Level, Observer, Reason, Step};
 use crate::policy::{Select, Watch, WatcherChoice};
 use crate::storage::{
-    Candidate, Folder, Look, OutputPlace, Plan, Rules, Scan, Sight, is_gone, look, remote_file_system,
+    Candidate, Folder, Look, OutputPlace, Plan, Recovered, Rules, Scan, Sight, is_gone, is_leftover, look, recover,
+    remote_file_system,
 };
 
 use super::events::{Events, FolderWatcher, Watcher};
 use super::job::{Attempt, Batch, Cancel, Job, Walk, Work};
+use super::marked::Marked;
+use super::pool::Worked;
+
+/// How long a writer that comes late is waited for.
+const HOLD: Duration = Duration::from_millis(200);
 
 /// Everything about one watch that blocks.
 pub(super) struct WatchedFolder {
@@ -23,6 +30,9 @@ pub(super) struct WatchedFolder {
     source: EventSource,
     root: Mutex<Arc<Root>>,
     native: Arc<Mutex<Native>>,
+    /// That no lease can be had here was said: once is enough.
+    said_no_lease: AtomicBool,
+    swept_outputs: AtomicBool,
 }
 
 /// What the folder's path led to when it was last opened.
@@ -65,6 +75,7 @@ impl WatchedFolder {
             rules: Rules {
                 select,
                 settle: watch.settle,
+                writer_check: watch.writer_check,
             },
             level: watch.level.unwrap_or(level),
             root: Mutex::new(Arc::new(root)),
@@ -72,6 +83,8 @@ impl WatchedFolder {
             watch,
             observer,
             source,
+            said_no_lease: AtomicBool::new(false),
+            swept_outputs: AtomicBool::new(false),
         })
     }
 
@@ -127,60 +140,113 @@ impl WatchedFolder {
         Ok(Arc::clone(&current))
     }
 
-    fn commit(&self, root: &Root, parent: &Folder, file: &Path, candidate: &Candidate, cancel: &Cancel) -> Attempt {
-        let plan = Plan {
-            output: match &root.output {
-                None => OutputPlace::Beside,
-                Some(output) => OutputPlace::Tree {
-                    output,
-                    source: &root.folder,
-                    relative: file.parent().unwrap_or(Path::new("")),
-                },
+    fn try_attempt(&self, file: &Path, cancel: &Cancel) -> Result<Worked<Attempt>, Error> {
+        let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
+            return Ok(Worked::Ended(Attempt::Gone));
+        };
+        let root = self.root_for_work()?;
+        let parent = match root.folder.folder(folder) {
+            Err(error) if is_gone(&error) => return Ok(Worked::Ended(Attempt::Gone)),
+            parent => Arc::new(parent?),
+        };
+        if is_leftover(name) {
+            return self.recover(&root, &parent, file).map(Worked::Ended);
+        }
+        Ok(Worked::Ended(
+            match look(&parent, name, &self.rules, SystemTime::now())? {
+                // Without its marker it is as good as not there yet: the marker's event tells of it.
+                Look::Gone | Look::Pass(Reason::NoMarker(_)) => Attempt::Gone,
+                Look::Ready(candidate) => return Ok(self.commit(&root, &parent, file, candidate, cancel)),
+                Look::Pass(reason) => {
+                    self.say_once(&reason);
+                    Attempt::Skipped(reason)
+                }
+                Look::NotYet(wait) => Attempt::NotYet(wait),
+                Look::InUse => Attempt::InUse,
+                Look::IsFolder => Attempt::Folder,
             },
+        ))
+    }
+
+    fn commit(
+        &self,
+        root: &Root,
+        parent: &Arc<Folder>,
+        file: &Path,
+        mut candidate: Candidate,
+        cancel: &Cancel,
+    ) -> Worked<Attempt> {
+        let plan = Plan {
+            output: root.place_of(file),
             level: self.level,
             keep_original: self.watch.keep_original,
             renew: false,
             on_conflict: self.watch.on_conflict,
             durable: self.watch.durable,
+            hold: HOLD,
         };
         let work = Work {
-            candidate,
             parent,
             plan: &plan,
             path: &self.watch.path.join(file),
-            observer: &*self.observer,
+            observer: &self.observer,
             cancel,
-        };
-        match work.commit() {
             // Somebody is at it: even with no settle time, not at once again.
-            Attempt::NotYet(_) => Attempt::NotYet(self.watch.settle.max(Duration::from_secs(1))),
-            attempt => attempt,
+            look_again: self.watch.settle.max(Duration::from_secs(1)),
+        };
+        let marker = candidate.marker.take();
+        let worked = work.commit(candidate);
+        match marker {
+            Some(marker) => Marked::new(marker, parent, &self.observer).follow(worked),
+            None => worked,
+        }
+    }
+
+    /// Something that a run left which was killed.
+    fn recover(&self, root: &Root, parent: &Arc<Folder>, file: &Path) -> Result<Attempt, Error> {
+        let name = file.file_name().unwrap_or_default();
+        let place = root.place_of(file);
+        let recovered = recover(parent, name, &place, self.watch.durable, &mut |message| {
+            self.observer.warning(&message);
+        })?;
+        let Recovered::Original(original) = recovered else {
+            return Ok(Attempt::Gone);
+        };
+        let path = file.with_file_name(original);
+        self.observer.warning(&format!(
+            "{} had been left in quarantine by a run that was killed, and has its name again",
+            Escaped(&self.watch.path.join(&path))
+        ));
+        Ok(Attempt::Recovered(path))
+    }
+
+    fn say_once(&self, reason: &Reason) {
+        if matches!(reason, Reason::NoLease(_)) && !self.said_no_lease.swap(true, Ordering::Relaxed) {
+            let folder = Escaped(&self.watch.path);
+            self.observer
+                .warning(&format!("files in {folder} are left alone: {reason}"));
+        }
+    }
+}
+
+impl Root {
+    /// Where the output of a file goes, which is below the watched folder.
+    fn place_of<'a>(&'a self, file: &'a Path) -> OutputPlace<'a> {
+        match &self.output {
+            None => OutputPlace::Beside,
+            Some(output) => OutputPlace::Tree {
+                output,
+                source: &self.folder,
+                relative: file.parent().unwrap_or(Path::new("")),
+            },
         }
     }
 }
 
 impl Job for WatchedFolder {
-    fn attempt(&self, file: &Path, cancel: &Cancel) -> Attempt {
-        let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
-            return Attempt::Gone;
-        };
-        let root = match self.root_for_work() {
-            Ok(root) => root,
-            Err(error) => return Attempt::Failed(error),
-        };
-        let parent = match root.folder.folder(folder) {
-            Ok(parent) => parent,
-            Err(error) if is_gone(&error) => return Attempt::Gone,
-            Err(error) => return Attempt::Failed(error),
-        };
-        match look(&parent, name, &self.rules, SystemTime::now()) {
-            Ok(Look::Ready(candidate)) => self.commit(&root, &parent, file, &candidate, cancel),
-            Ok(Look::Pass(reason)) => Attempt::Skipped(reason),
-            Ok(Look::NotYet(wait)) => Attempt::NotYet(wait),
-            Ok(Look::IsFolder) => Attempt::Folder,
-            Ok(Look::Gone) => Attempt::Gone,
-            Err(error) => Attempt::Failed(error),
-        }
+    fn attempt(&self, file: &Path, cancel: &Cancel) -> Worked<Attempt> {
+        self.try_attempt(file, cancel)
+            .unwrap_or_else(|error| Worked::Ended(Attempt::Failed(error)))
     }
 
     fn scan(&self, folder: &Path) -> Result<Box<dyn Walk>, Error> {
@@ -199,8 +265,15 @@ impl Job for WatchedFolder {
                 None
             }
         };
+        let outputs = match &root.output {
+            Some(output) if is_whole && !self.swept_outputs.swap(true, Ordering::Relaxed) => {
+                Scan::new(output, Path::new(""), Arc::new(Select::everything())).ok()
+            }
+            _ => None,
+        };
         Ok(Box::new(FolderWalk {
             scan,
+            outputs,
             root,
             events: self.source.events.clone(),
             observer: Arc::clone(&self.observer),
@@ -214,6 +287,8 @@ impl Job for WatchedFolder {
 /// A scan that watches each folder before it lists it.
 struct FolderWalk {
     scan: Option<Scan>,
+    /// Of the output folder, in which a run that was killed may have left what it had not published; once.
+    outputs: Option<Scan>,
     root: Arc<Root>,
     events: Events,
     observer: Arc<dyn Observer>,
@@ -232,11 +307,12 @@ impl Walk for FolderWalk {
             polling: self.polling.take(),
         };
         let Some(scan) = &mut self.scan else {
+            batch.end = self.sweep_outputs(most);
             return Ok(batch);
         };
         let found = scan.next_batch(most, &mut |sight| match sight {
             Sight::Entered(folder) => {
-                match lock(&self.native).enter(folder) {
+                match lock(&self.native).enter(self.root.folder.path(), folder) {
                     Ok(None) => {}
                     Ok(why) => batch.polling = why,
                     Err(error) => self.observer.warning(&error.to_string()),
@@ -248,11 +324,40 @@ impl Walk for FolderWalk {
             Sight::Failed(error) => batch.failed.push(error),
             Sight::PassedOver(..) => {}
         });
+        let mut files = found.files;
+        files.extend(found.leftovers);
+        if found.end {
+            self.scan = None;
+        }
         Ok(Batch {
-            files: found.files,
-            end: found.end,
+            files,
+            end: found.end && self.outputs.is_none(),
             ..batch
         })
+    }
+}
+
+impl FolderWalk {
+    /// Removes some of what nobody is at any more; true at the end.
+    fn sweep_outputs(&mut self, most: usize) -> bool {
+        let (Some(scan), Some(output)) = (&mut self.outputs, &self.root.output) else {
+            return true;
+        };
+        let found = scan.next_batch(most, &mut |_| ());
+        for path in &found.leftovers {
+            let (folder, name) = (
+                path.parent().unwrap_or(Path::new("")),
+                path.file_name().unwrap_or_default(),
+            );
+            let recovered = output.folder(folder).map(Arc::new).and_then(|parent| {
+                let warn = &mut |message: String| self.observer.warning(&message);
+                recover(&parent, name, &OutputPlace::Beside, true, warn)
+            });
+            if let Err(error) = recovered {
+                self.observer.warning(&error.to_string());
+            }
+        }
+        found.end
     }
 }
 
@@ -286,7 +391,7 @@ impl EventSource {
         }
         match watcher.watch(&watch.path, self.events.clone()) {
             Ok(watcher) => Native::On(watcher),
-            Err(error) => Native::Off(Some(error.to_string())),
+            Err(cause) => Native::Off(Some(Error::new(Step::Watch, &watch.path, cause).to_string())),
         }
     }
 }
@@ -294,11 +399,13 @@ impl EventSource {
 impl Native {
     /// Watches a folder that is about to be listed. Returns the cause where from now on there are no events at all; an error where
     /// there are none of this folder alone.
-    fn enter(&mut self, folder: &Path) -> Result<Option<String>, Error> {
+    fn enter(&mut self, root: &Path, folder: &Path) -> Result<Option<String>, Error> {
         let Native::On(watcher) = self else { return Ok(None) };
-        let Err(error) = watcher.add(folder) else {
+        let Err(cause) = watcher.add(folder) else {
             return Ok(None);
         };
+        let path: PathBuf = root.components().chain(folder.components()).collect();
+        let error = Error::new(Step::Watch, path, cause);
         match error.kind() {
             // It was removed or replaced in this very moment, which raised an event in its parent.
             ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(None),

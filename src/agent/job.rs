@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use crate::model::{Error, Escaped, Observer, Reason, Step};
 use crate::policy::Outcome;
-use crate::storage::{Candidate, Done, Folder, Plan, commit};
+use crate::storage::{Advanced, Candidate, Done, Folder, Plan, Retiring, Syncs, commit};
+
+use super::pool::{Unfinished, Worked};
 
 /// One watched folder as the driver sees it: everything that blocks. Tests put a fake in its place.
 pub(crate) trait Job: Send + Sync + 'static {
     /// Looks at the file and, if it is finished, compresses it. The path is relative to the folder.
-    fn attempt(&self, file: &Path, cancel: &Cancel) -> Attempt;
+    fn attempt(&self, file: &Path, cancel: &Cancel) -> Worked<Attempt>;
 
     /// Begins a scan of a subfolder (empty: of the whole folder, which is opened anew for it).
     ///
@@ -56,8 +58,12 @@ pub(crate) enum Attempt {
     },
     Skipped(Reason),
     NotYet(Duration),
+    /// Somebody has it open for writing.
+    InUse,
     Gone,
     Folder,
+    /// It was in quarantine since a run was killed, and has this name again.
+    Recovered(PathBuf),
     Failed(Error),
     Cancelled,
 }
@@ -67,6 +73,25 @@ impl Attempt {
     pub(super) fn unanswered(path: &Path) -> Self {
         let cause = "the job ended without an answer (a fault in dwindle)";
         Attempt::Failed(Error::permanent(Step::Write, path, cause))
+    }
+
+    fn of(done: Done, took: Duration, look_again: Duration) -> Self {
+        match done {
+            Done::Compressed {
+                output,
+                bytes_in,
+                bytes_out,
+            } => Attempt::Compressed {
+                output,
+                bytes_in,
+                bytes_out,
+                took,
+            },
+            Done::Pass(reason) => Attempt::Skipped(reason),
+            Done::Changed => Attempt::NotYet(look_again),
+            Done::Gone => Attempt::Gone,
+            Done::Cancelled => Attempt::Cancelled,
+        }
     }
 
     /// Tells the observer what is worth telling.
@@ -80,7 +105,12 @@ impl Attempt {
             } => observer.compressed(folder, source, output, *bytes_in, *bytes_out, *took),
             Attempt::Skipped(reason) => observer.skipped(folder, source, reason),
             Attempt::Failed(error) => observer.failed(folder, source, error, retry_in),
-            Attempt::NotYet(_) | Attempt::Gone | Attempt::Folder | Attempt::Cancelled => {}
+            Attempt::NotYet(_)
+            | Attempt::InUse
+            | Attempt::Gone
+            | Attempt::Folder
+            | Attempt::Recovered(_)
+            | Attempt::Cancelled => {}
         }
     }
 
@@ -96,8 +126,10 @@ impl Attempt {
             Attempt::Skipped(Reason::HardLinks) => Outcome::HardLinked,
             Attempt::Skipped(_) => Outcome::Skipped,
             Attempt::NotYet(wait) => Outcome::NotYet(*wait),
-            Attempt::Gone => Outcome::Gone,
+            Attempt::InUse => Outcome::InUse,
+            Attempt::Gone | Attempt::Recovered(_) => Outcome::Gone,
             Attempt::Folder => Outcome::Folder,
+            Attempt::Failed(error) if error.is_no_room() => Outcome::NoRoom,
             Attempt::Failed(error) => Outcome::Failed(error.class()),
             Attempt::Cancelled => Outcome::Cancelled,
         }
@@ -106,23 +138,24 @@ impl Attempt {
 
 /// A commit to be made, and who is told of it as it goes on.
 pub(super) struct Work<'a> {
-    pub(super) candidate: &'a Candidate,
-    pub(super) parent: &'a Folder,
+    pub(super) parent: &'a Arc<Folder>,
     pub(super) plan: &'a Plan<'a>,
     /// By which a person knows the file.
     pub(super) path: &'a Path,
-    pub(super) observer: &'a dyn Observer,
+    pub(super) observer: &'a Arc<dyn Observer>,
     pub(super) cancel: &'a Cancel,
+    /// When to look again at a file that was touched meanwhile.
+    pub(super) look_again: Duration,
 }
 
 impl Work<'_> {
-    /// Makes it. A file that was touched meanwhile is not yet finished; when to look again is the caller's to say.
-    pub(super) fn commit(&self) -> Attempt {
+    /// Makes it, as far as it needs a worker.
+    pub(super) fn commit(&self, candidate: Candidate) -> Worked<Attempt> {
         let begun = Instant::now();
-        self.observer.started(self.path, self.candidate.status.fingerprint.size);
+        self.observer.started(self.path, candidate.status.fingerprint.size);
         let mut told = 0;
-        let done = commit(
-            self.candidate,
+        let committed = commit(
+            candidate,
             self.parent,
             self.plan,
             &|| self.cancel.is_cancelled(),
@@ -130,33 +163,65 @@ impl Work<'_> {
                 self.observer.progress(self.path, bytes.saturating_sub(told));
                 told = bytes;
             },
-            &mut |message| self.observer.warning(&format!("{}: {message}", Escaped(self.path))),
+            &mut |message| warn(&**self.observer, self.path, &message),
         );
-        match done {
-            Err(error) => Attempt::Failed(error),
-            Ok(
-                Done::Compressed {
-                    output,
-                    bytes_in,
-                    bytes_out,
-                }
-                | Done::Finished {
-                    output,
-                    bytes_in,
-                    bytes_out,
-                },
-            ) => Attempt::Compressed {
-                output,
-                bytes_in,
-                bytes_out,
-                took: begun.elapsed(),
-            },
-            Ok(Done::Pass(reason)) => Attempt::Skipped(reason),
-            Ok(Done::Changed) => Attempt::NotYet(Duration::ZERO),
-            Ok(Done::Gone) => Attempt::Gone,
-            Ok(Done::Cancelled) => Attempt::Cancelled,
+        let took = begun.elapsed();
+        match committed {
+            Err(error) => Worked::Ended(Attempt::Failed(error)),
+            Ok(Advanced::Done(done)) => Worked::Ended(Attempt::of(done, took, self.look_again)),
+            Ok(Advanced::Later(retiring, wait)) => {
+                let retirement = Retirement {
+                    retiring,
+                    path: self.path.to_owned(),
+                    observer: Arc::clone(self.observer),
+                    took,
+                    look_again: self.look_again,
+                };
+                Worked::Later(Box::new(retirement), wait)
+            }
         }
     }
+}
+
+/// A commit whose output is published.
+struct Retirement {
+    retiring: Box<Retiring>,
+    path: PathBuf,
+    observer: Arc<dyn Observer>,
+    /// Until the output was published.
+    took: Duration,
+    look_again: Duration,
+}
+
+impl Unfinished<Attempt> for Retirement {
+    fn advance(self: Box<Self>, syncs: &mut Syncs, give_up: bool) -> Worked<Attempt> {
+        let Retirement {
+            retiring,
+            path,
+            observer,
+            took,
+            look_again,
+        } = *self;
+        let advanced = retiring.advance(syncs, give_up, &mut |message| warn(&*observer, &path, &message));
+        match advanced {
+            Err(error) => Worked::Ended(Attempt::Failed(error)),
+            Ok(Advanced::Done(done)) => Worked::Ended(Attempt::of(done, took, look_again)),
+            Ok(Advanced::Later(retiring, wait)) => {
+                let rest = Retirement {
+                    retiring,
+                    path,
+                    observer,
+                    took,
+                    look_again,
+                };
+                Worked::Later(Box::new(rest), wait)
+            }
+        }
+    }
+}
+
+fn warn(observer: &dyn Observer, path: &Path, message: &str) {
+    observer.warning(&format!("{}: {message}", Escaped(path)));
 }
 
 /// Tells work in flight to stop at the next block.

@@ -8,15 +8,18 @@ mod events;
 mod file;
 mod folder;
 mod job;
+mod marked;
 #[cfg(feature = "cli")]
 mod oneshot;
 mod pool;
+mod retire;
 
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::{self, Debug, Formatter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -46,21 +49,37 @@ pub(crate) use oneshot::OneShot;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AgentError {
-    /// A builder was not given a runtime.
+    /// [`AgentBuilder::start`] was called without [`AgentBuilder::runtime`].
     #[error("an agent needs a runtime: AgentBuilder::runtime")]
     NoRuntime,
     /// An `include` or `exclude` pattern is not a glob.
     #[error(transparent)]
     Pattern(#[from] crate::policy::PatternError),
-    /// A folder cannot be watched.
+    /// A watched folder, or its output folder, cannot be opened or made.
     #[error(transparent)]
     Folder(#[from] Error),
-    /// The agent has ended: it was shut down, or its runtime was dropped. Originals that were not compressed are still there.
+    /// The agent has ended: it was told to, its runtime ended, or an [`Observer`] panicked in its task. Originals that were not
+    /// compressed are still there.
     #[error("the agent has ended")]
     Ended,
 }
 
-/// What an agent is made of. Made by [`Agent::builder`].
+/// What an agent is made of. Made by [`Agent::builder`]; only [`runtime`](Self::runtime) has no default.
+///
+/// ```
+/// use std::sync::Arc;
+/// use dwindle::runtime::{Threads, block_on};
+/// use dwindle::{Agent, AgentError, Level};
+///
+/// let builder = Agent::builder().workers(2).level(Level::new(9).expect("1 to 9"));
+/// let agent = block_on(builder.runtime(Arc::new(Threads::new()?)).start())?;
+/// # drop(agent);
+///
+/// let without_runtime = block_on(Agent::builder().start());
+/// assert!(matches!(without_runtime, Err(AgentError::NoRuntime)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "an agent begins with `start`"]
 pub struct AgentBuilder {
     workers: usize,
     level: Level,
@@ -73,67 +92,65 @@ pub struct AgentBuilder {
 }
 
 impl AgentBuilder {
-    /// How many files are compressed at once, 1 to 1,024. Default: the CPUs this process may use (affinity and cgroup quota count).
-    #[must_use]
+    /// How many files are compressed at once; what is not in 1 to 1,024 is taken as the nearer of the two. Default: the CPUs this
+    /// process may use (affinity and cgroup quota count). Each needs a thread for [`Runtime::unblock`] while it is busy.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers.clamp(1, 1024);
         self
     }
 
-    /// The level for watches that have none of their own. Default: 6.
-    #[must_use]
+    /// The level for watches that have none of their own ([`Watch::with_level`]). Default: 6.
     pub fn level(mut self, level: Level) -> Self {
         self.level = level;
         self
     }
 
-    /// How many events may wait for the agent; at least 1. What does not fit is found by a scan instead. Default: 4,096.
-    #[must_use]
+    /// How many events may wait for the agent's task; what is not in 1 to 65,536 is taken as the nearer of the two. Room for all of them
+    /// is allocated at the start. What does not fit is found by a scan instead. Default: 4,096.
     pub fn inbox(mut self, events: usize) -> Self {
-        self.inbox = events.max(1);
+        self.inbox = events.clamp(1, 65_536);
         self
     }
 
-    /// How many files the agent knows at once; at least 16. What does not fit is found by a scan later. Default: 16,384.
-    #[must_use]
+    /// How many files of each watch the agent knows at once; less than 16 is taken as 16. What does not fit is found by a scan later.
+    /// Default: 16,384.
     pub fn files(mut self, files: usize) -> Self {
         self.files = files.max(16);
         self
     }
 
     /// Who is told what happens. Default: nobody.
-    #[must_use]
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = observer;
         self
     }
 
     /// Where events come from. Default: nowhere; folders are scanned at their poll interval, and events may be fed by hand.
-    #[must_use]
     pub fn watcher(mut self, watcher: Arc<dyn Watcher>) -> Self {
         self.watcher = Some(watcher);
         self
     }
 
     /// What runs the agent. Required.
-    #[must_use]
     pub fn runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
         self.runtime = Some(runtime);
         self
     }
 
     /// A folder to watch from the start; may be called several times. [`Agent::add_watch`] adds more later.
-    #[must_use]
     pub fn watch(mut self, watch: Watch) -> Self {
         self.watches.push(watch);
         self
     }
 
-    /// Starts the agent's tasks on the runtime, and watches the folders given.
+    /// Starts the agent's tasks on the runtime, and watches the folders given. Does not block; the folders are opened by
+    /// [`Runtime::unblock`].
+    ///
+    /// Cancel safe: dropping the future ends the agent as dropping the [`Agent`] does.
     ///
     /// # Errors
     ///
-    /// [`AgentError::NoRuntime`], and those of [`Agent::add_watch`] for each folder given; the agent has ended then.
+    /// [`AgentError::NoRuntime`], and those of [`Agent::add_watch`] for the first folder that has one; the agent ends then.
     pub async fn start(mut self) -> Result<Agent, AgentError> {
         let watches = std::mem::take(&mut self.watches);
         let agent = self.start_without_watches()?;
@@ -176,9 +193,40 @@ impl AgentBuilder {
 
 /// A running agent: watches folders and turns every finished file into a `.gz`.
 ///
-/// Dropping it ends it: what is in flight is given up without a trace, and every original that has no `.gz` yet stays.
-/// [`shutdown`](Self::shutdown) ends it in good order. All methods are safe to cancel by dropping their futures; a command that had been
-/// sent by then is carried out all the same.
+/// ```
+/// # use std::sync::Arc;
+/// # use std::time::Duration;
+/// # use dwindle::runtime::{Threads, block_on};
+/// use dwindle::{Agent, Preset, Watch};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let inbox = tempfile::tempdir()?;
+/// # let inbox = inbox.path();
+/// # block_on(async {
+/// let agent = Agent::builder().runtime(Arc::new(Threads::new()?)).start().await?;
+///
+/// let (id, _events) = agent.add_watch(Watch::new(inbox, Preset::Inbox)).await?;
+/// assert_eq!(agent.snapshot().await?.watches, [inbox]);
+///
+/// agent.remove_watch(id).await?;
+/// assert!(agent.snapshot().await?.watches.is_empty());
+///
+/// let report = agent.shutdown(Duration::from_secs(10)).await?;
+/// assert_eq!(report.failed, 0);
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+///
+/// **Threads.** No method blocks. The futures are [`Send`] and may be polled by any executor, not only by the agent's runtime; the handle
+/// may be shared by an [`Arc`].
+///
+/// **Cancellation.** Dropping the future of a method that borrows the agent does no harm, but takes back no command that was sent by
+/// then. Dropping that of [`shutdown`](Self::shutdown) drops the agent, which the future owns.
+///
+/// **Dropping** it ends it without waiting: what is in flight is given up without a trace, and every original that has no `.gz` yet stays.
+/// [`shutdown`](Self::shutdown) ends it in good order. When the runtime ends first, its tasks are dropped, to the same effect; each
+/// method then fails with [`AgentError::Ended`].
 pub struct Agent {
     runtime: Arc<dyn Runtime>,
     observer: Arc<dyn Observer>,
@@ -206,12 +254,15 @@ impl Agent {
     }
 
     /// Begins to watch a folder: what is there now is compressed too. The second value is where to tell of events by hand, which an
-    /// agent with a [`Watcher`] does not need.
+    /// agent with a [`Watcher`] does not need. The output folder is made where it is missing.
+    ///
+    /// Cancel safe, but who drops the future may have added the watch without learning its [`WatchId`].
     ///
     /// # Errors
     ///
-    /// When a pattern is wrong, when the folder or its output folder cannot be opened, and when the agent has ended. A folder that
-    /// becomes unreachable later is no error: it is looked for until it is back.
+    /// [`AgentError::Pattern`] when a pattern is wrong, [`AgentError::Folder`] when the folder or its output folder cannot be opened or
+    /// made, and [`AgentError::Ended`]. A folder that becomes unreachable later is no error: [`Observer::folder_lost`] is told, and it is
+    /// looked for until it is back.
     pub async fn add_watch(&self, watch: Watch) -> Result<(WatchId, Events), AgentError> {
         let id = WatchId(self.next_watch.fetch_add(1, Ordering::Relaxed));
         let select = Arc::new(Select::new(&watch)?);
@@ -241,76 +292,87 @@ impl Agent {
         Ok((id, events))
     }
 
+    /// What is told of the watch once this has returned is not told too early.
     async fn add_site(&self, watch: WatchId, site: Site) -> Result<(), AgentError> {
-        self.send(Command::Add(watch, site)).await
+        let (done, is_done) = async_channel::bounded(1);
+        self.send(Command::Add(watch, site, done)).await?;
+        is_done.recv().await.map_err(|_| AgentError::Ended)
     }
 
-    /// Ends a watch. What is in flight of it is finished; what is not begun stays as it is.
+    /// Ends a watch. What is not begun when this returns stays as it is; what is in flight is finished afterwards. A watch that is not
+    /// there (any more) is no error. Cancel safe.
     ///
     /// # Errors
     ///
-    /// When the agent has ended.
+    /// [`AgentError::Ended`].
     pub async fn remove_watch(&self, watch: WatchId) -> Result<(), AgentError> {
         let (done, is_done) = async_channel::bounded(1);
         self.send(Command::Remove(watch, done)).await?;
         is_done.recv().await.map_err(|_| AgentError::Ended)
     }
 
-    /// What it has done and has still to do.
+    /// What the agent has done and has still to do. Cancel safe.
     ///
     /// # Errors
     ///
-    /// When the agent has ended.
+    /// [`AgentError::Ended`].
     pub async fn snapshot(&self) -> Result<Snapshot, AgentError> {
         let (answer, answered) = async_channel::bounded(1);
         self.send(Command::Snapshot(answer)).await?;
         answered.recv().await.map_err(|_| AgentError::Ended)
     }
 
-    /// Ends the agent in good order: nothing new is taken; what is known and ready, or becomes so, is compressed until `limit` is over;
-    /// then work in flight is given up without a trace. Returns when all of it has ended.
+    /// Ends the agent in good order: nothing new is taken; what is known and ready, or becomes so, is compressed until `limit` is over
+    /// by the runtime's clock; then work in flight is given up without a trace, at its next block. Returns when all of it has ended, so
+    /// a little later than `limit` where a system call takes long.
+    ///
+    /// Dropping the future drops the agent: what is in flight is given up at once, and only [`Observer::finished`] has the report. To
+    /// wait with a limit of your own and still get the report, use [`drain`](Self::drain) and [`report`](Self::report).
     ///
     /// # Errors
     ///
-    /// When the agent has ended otherwise before, as when its runtime is dropped.
+    /// [`AgentError::Ended`] when it had ended otherwise before, as when its runtime is dropped.
     pub async fn shutdown(self, limit: Duration) -> Result<Report, AgentError> {
         self.drain(Some(limit)).await?;
         self.report().await
     }
 
-    /// Begins the drain and returns at once; [`report`](Self::report) waits for its end.
+    /// Begins the drain that [`shutdown`](Self::shutdown) is, and does not wait for its end: [`report`](Self::report) does. Without a
+    /// limit it lasts until everything that is ready is done. Cancel safe.
     ///
     /// # Errors
     ///
-    /// When the agent has ended.
+    /// [`AgentError::Ended`].
     pub async fn drain(&self, limit: Option<Duration>) -> Result<(), AgentError> {
         self.send(Command::Drain { limit }).await
     }
 
     /// The agent is to end by itself when everything that is in its folders now has been compressed. A file that stays unfinished, or
-    /// goes on failing, for longer than `patience` is left. [`report`](Self::report) waits for the end.
+    /// goes on failing, for longer than `patience` is left. [`report`](Self::report) waits for the end. Cancel safe.
     ///
     /// # Errors
     ///
-    /// When the agent has ended.
+    /// [`AgentError::Ended`].
     pub async fn end_when_done(&self, patience: Duration) -> Result<(), AgentError> {
         self.send(Command::Once { patience }).await
     }
 
-    /// Gives up what is in flight, without a trace, and ends. [`report`](Self::report) waits for that.
+    /// Gives up what is in flight, without a trace, and ends; also cuts a drain short. [`report`](Self::report) waits for the end. Cancel
+    /// safe.
     ///
     /// # Errors
     ///
-    /// When the agent has ended.
+    /// [`AgentError::Ended`].
     pub async fn abort(&self) -> Result<(), AgentError> {
         self.send(Command::Abort).await
     }
 
-    /// Waits for the agent's end. Only one caller gets the report.
+    /// Waits for the agent's end, without bringing it about. Only one caller gets the report. Cancel safe: a future that is dropped has
+    /// not taken it.
     ///
     /// # Errors
     ///
-    /// When the agent's tasks were dropped with their runtime, or another caller got the report.
+    /// [`AgentError::Ended`] when the agent's tasks were dropped with their runtime, or another caller got the report.
     pub async fn report(&self) -> Result<Report, AgentError> {
         self.report.recv().await.map_err(|_| AgentError::Ended)
     }
@@ -322,5 +384,25 @@ impl Agent {
             self.runtime.unblock(Box::new(move || drop(unsent)));
             AgentError::Ended
         })
+    }
+}
+
+impl Debug for AgentBuilder {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AgentBuilder")
+            .field("workers", &self.workers)
+            .field("level", &self.level)
+            .field("inbox", &self.inbox)
+            .field("files", &self.files)
+            .field("watches", &self.watches)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Debug for Agent {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agent")
+            .field("level", &self.level)
+            .finish_non_exhaustive()
     }
 }

@@ -10,7 +10,7 @@ use crate::storage::{Folder, Scan, Sight};
 
 use super::file::{Desk, FileOptions, Named};
 use super::job::{Attempt, Cancel};
-use super::pool::{Pool, Task};
+use super::pool::{Pool, Progress, Task, Worked};
 
 /// Files and folders named on a command line, compressed by a pool of workers.
 pub(crate) struct OneShot {
@@ -43,18 +43,21 @@ impl OneShot {
             tasks,
             results,
             workers,
-        } = Pool::start(&self.runtime, self.workers);
+        } = Pool::start(&self.runtime, self.workers, &self.abort);
         let feeder = Feeder {
             tasks,
-            desk,
+            desk: Arc::clone(&desk),
             stop: self.stop.clone(),
         };
         let recursive = self.recursive;
         self.runtime.unblock(Box::new(move || feeder.feed(paths, recursive)));
         let mut report = Report::default();
         // Ends when the feeder has let go of the tasks and the workers of the results.
-        while let Ok((named, attempt)) = results.recv().await {
-            self.count(&mut report, &named, attempt);
+        while let Ok(progress) = results.recv().await {
+            if let Progress::Ended(path, attempt) = progress {
+                let attempt = attempt.unwrap_or_else(|| Attempt::unanswered(&path));
+                self.count(&mut report, &path, &desk.conclude(&path, attempt));
+            }
         }
         workers.wait().await;
         report.elapsed = self.runtime.now().saturating_duration_since(begun);
@@ -62,9 +65,8 @@ impl OneShot {
         Ok(report)
     }
 
-    fn count(&self, report: &mut Report, named: &Named, attempt: Option<Attempt>) {
-        let attempt = attempt.unwrap_or_else(|| Attempt::unanswered(&named.path));
-        match &attempt {
+    fn count(&self, report: &mut Report, path: &Path, attempt: &Attempt) {
+        match attempt {
             Attempt::Compressed {
                 bytes_in, bytes_out, ..
             } => {
@@ -75,15 +77,15 @@ impl OneShot {
             Attempt::Skipped(_) => report.skipped += 1,
             Attempt::Failed(_) => report.failed += 1,
             Attempt::Cancelled => report.left += 1,
-            Attempt::NotYet(_) | Attempt::Gone | Attempt::Folder => {}
+            Attempt::NotYet(_) | Attempt::InUse | Attempt::Gone | Attempt::Folder | Attempt::Recovered(_) => {}
         }
-        attempt.tell(&*self.observer, Path::new(""), &named.path, None);
+        attempt.tell(&*self.observer, Path::new(""), path, None);
     }
 }
 
 /// Turns paths into tasks, on a thread of its own, as fast as the workers take them.
 struct Feeder {
-    tasks: async_channel::Sender<Task<Named, Attempt>>,
+    tasks: async_channel::Sender<Task<PathBuf, Attempt>>,
     desk: Arc<Desk>,
     stop: Cancel,
 }
@@ -107,15 +109,15 @@ impl Feeder {
         });
         let (root, mut scan) = match opened {
             Ok(opened) => opened,
-            Err(error) => return self.fail(Named::alone(path), error),
+            Err(error) => return self.fail(path.to_owned(), error),
         };
         loop {
             let batch = scan.next_batch(BATCH, &mut |sight| {
                 if let Sight::Failed(error) = sight {
-                    self.fail(Named::alone(error.path()), error);
+                    self.fail(error.path().to_owned(), error);
                 }
             });
-            for relative in batch.files {
+            for relative in batch.files.into_iter().chain(batch.leftovers) {
                 self.send(Named {
                     path: path.join(&relative),
                     within: Some((Arc::clone(&root), relative)),
@@ -130,13 +132,10 @@ impl Feeder {
     fn send(&self, named: Named) {
         let desk = Arc::clone(&self.desk);
         let stop = self.stop.clone();
-        let key = Named {
-            path: named.path.clone(),
-            within: None,
-        };
+        let key = named.path.clone();
         let work = Box::new(move || {
             if stop.is_cancelled() {
-                Attempt::Cancelled
+                Worked::Ended(Attempt::Cancelled)
             } else {
                 desk.compress(&named)
             }
@@ -145,8 +144,8 @@ impl Feeder {
         let _ = self.tasks.send_blocking(Task { key, work });
     }
 
-    fn fail(&self, named: Named, error: Error) {
-        let work = Box::new(move || Attempt::Failed(error));
-        let _ = self.tasks.send_blocking(Task { key: named, work });
+    fn fail(&self, key: PathBuf, error: Error) {
+        let work = Box::new(move || Worked::Ended(Attempt::Failed(error)));
+        let _ = self.tasks.send_blocking(Task { key, work });
     }
 }

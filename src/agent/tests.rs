@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use super::driver::Site;
 use super::job::{Attempt, Batch, Cancel, Job, Walk};
+use super::pool::{Unfinished, Worked};
 use super::*;
 use crate::model::{Reason, Step};
 use crate::runtime::{Threads, block_on};
+use crate::storage::Syncs;
 
 /// Each test on each runtime, as a test of its own.
 macro_rules! on_every_runtime {
@@ -39,6 +42,7 @@ on_every_runtime!(
     an_unreachable_folder_is_looked_for_until_it_is_back,
     ends_by_itself_when_told_to_end_when_done,
     dropping_the_handle_ends_it,
+    dropping_the_future_of_a_shutdown_ends_it,
 );
 
 fn compresses_what_is_there_and_what_comes(runtime: Arc<dyn Runtime>) {
@@ -191,6 +195,20 @@ fn dropping_the_handle_ends_it(runtime: Arc<dyn Runtime>) {
     wait_until(|| finished.load(Ordering::SeqCst));
 }
 
+fn dropping_the_future_of_a_shutdown_ends_it(runtime: Arc<dyn Runtime>) {
+    let folder = FakeFolder::with(["a"]);
+    folder.close_gate();
+    let agent = Running::start(runtime, &folder);
+    wait_until(|| folder.entered() == 1);
+    let finished = Arc::clone(&agent.finished);
+    let mut shutdown = Box::pin(agent.agent.shutdown(LONG));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(shutdown.as_mut().poll(&mut context).is_pending());
+    drop(shutdown);
+    wait_until(|| finished.load(Ordering::SeqCst));
+    assert_eq!(folder.compressed(), set([]));
+}
+
 const WORKERS: usize = 3;
 const LONG: Duration = Duration::from_secs(60);
 
@@ -232,7 +250,7 @@ impl Running {
             job: folder.clone(),
             lost,
         };
-        block_on(agent.send(Command::Add(watch, site))).unwrap();
+        block_on(agent.add_site(watch, site)).unwrap();
         Running {
             agent,
             watch,
@@ -357,12 +375,15 @@ impl FakeFolder {
 }
 
 impl Job for FakeFolder {
-    fn attempt(&self, file: &Path, cancel: &Cancel) -> Attempt {
+    fn attempt(&self, file: &Path, cancel: &Cancel) -> Worked<Attempt> {
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(at_once, Ordering::SeqCst);
         let attempt = self.attempt_counted(file.to_str().unwrap(), cancel);
         self.at_once.fetch_sub(1, Ordering::SeqCst);
-        attempt
+        match attempt {
+            Attempt::Compressed { .. } => Worked::Later(Box::new(Rest { attempt, turns: 2 }), REST),
+            attempt => Worked::Ended(attempt),
+        }
     }
 
     fn scan(&self, _: &Path) -> Result<Box<dyn Walk>, Error> {
@@ -373,6 +394,24 @@ impl Job for FakeFolder {
         let files = self.files.lock().unwrap();
         let open = files.iter().filter(|(_, state)| !state.compressed);
         Ok(Box::new(FakeWalk(open.map(|(name, _)| name.into()).collect())))
+    }
+}
+
+/// What a file that is compressed has still to wait for.
+struct Rest {
+    attempt: Attempt,
+    turns: u32,
+}
+
+const REST: Duration = Duration::from_millis(2);
+
+impl Unfinished<Attempt> for Rest {
+    fn advance(mut self: Box<Self>, _: &mut Syncs, _: bool) -> Worked<Attempt> {
+        self.turns -= 1;
+        match self.turns {
+            0 => Worked::Ended(self.attempt),
+            _ => Worked::Later(self, REST),
+        }
     }
 }
 

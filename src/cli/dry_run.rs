@@ -50,6 +50,8 @@ impl Display for Line {
                 "wait     {path}: touched just now, quiet enough in {:.1} s",
                 wait.as_secs_f64()
             ),
+            Prospect::InUse => write!(f, "wait     {path}: somebody has it open for writing"),
+            Prospect::Await(reason) => write!(f, "wait     {path}: {reason}"),
             Prospect::Skip(reason) => write!(f, "skip     {path}: {reason}"),
             Prospect::Fail(error) => write!(f, "fail     {path}: {error}"),
         }
@@ -72,7 +74,7 @@ impl Totals {
                 self.compress += 1;
                 self.bytes += bytes;
             }
-            Prospect::Wait(_) => self.wait += 1,
+            Prospect::Wait(_) | Prospect::InUse | Prospect::Await(_) => self.wait += 1,
             Prospect::Skip(_) => self.skipped += 1,
             Prospect::Fail(_) => self.failed += 1,
         }

@@ -13,7 +13,7 @@ pub(crate) enum Exit {
     SomeFailed,
     /// The command line is wrong.
     Usage,
-    /// It could not start, for a reason that may pass: a folder is missing, a socket is taken (`EX_TEMPFAIL` of sysexits.h).
+    /// It could not start, for a reason that may pass: a folder is missing, or another agent has it (`EX_TEMPFAIL` of sysexits.h).
     TryLater,
     /// The configuration is wrong (`EX_CONFIG` of sysexits.h).
     BadConfiguration,

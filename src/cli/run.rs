@@ -1,10 +1,11 @@
 //! `dwindle run`: the agent, until a signal stops it; one pass with `--once`; one look with `--dry-run`.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tracing::{debug, warn};
 
 use super::args::{Common, Run};
@@ -13,6 +14,7 @@ use super::setup::{self, Setup};
 use super::{dry_run, print};
 use crate::agent::{Agent, AgentError};
 use crate::daemon::NotifyWatcher;
+use crate::daemon::instance::{self, Instance, Refused};
 use crate::daemon::logging::LogObserver;
 use crate::daemon::signals::{Signal, Signals};
 use crate::model::{Escaped, Report};
@@ -28,7 +30,12 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         ));
         return Ok(Exit::Usage);
     }
-    let Some(Setup { config, warnings }) = setup::read(common, watches_of(&arguments.dirs)) else {
+    let Some(Setup {
+        config,
+        files,
+        warnings,
+    }) = setup::read(common, watches_of(&arguments.dirs))
+    else {
         return Ok(Exit::BadConfiguration);
     };
     if let Some(missing) = config.watches.iter().find(|watch| !watch.path().is_dir()) {
@@ -47,6 +54,14 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         Ok(started) => started,
         Err(error) => {
             print::complain(format_args!("cannot start now: {error}"));
+            return Ok(Exit::TryLater);
+        }
+    };
+    // Held until the end. After the signals, since a limit on the size of files would end the process here.
+    let _instance = match lock(&config.watches, &files) {
+        Ok(instance) => instance,
+        Err(refused) => {
+            print::complain(refused);
             return Ok(Exit::TryLater);
         }
     };
@@ -88,6 +103,32 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         None if arguments.once && ended.report.failed > 0 => Exit::SomeFailed,
         None => Exit::Done,
     })
+}
+
+/// Keeps other agents from the watched folders. Where there is no place for locks, folders that a person named are watched without; a
+/// configuration is for services, which nobody looks at when they start.
+fn lock(watches: &[Watch], files: &[PathBuf]) -> Result<Option<Instance>> {
+    let folders = watches.iter().map(Watch::path);
+    match Instance::lock(&instance::runtime_directory(), folders, &teller(files)) {
+        Ok(instance) => Ok(Some(instance)),
+        Err(refused @ Refused::NoDirectory { .. }) if files.is_empty() => {
+            warn!("{refused}. Going on without: see to it that no other agent watches the same folder");
+            Ok(None)
+        }
+        Err(refused @ Refused::NoDirectory { .. }) => {
+            bail!("{refused}. Name one that belongs to you alone in the variable RUNTIME_DIRECTORY")
+        }
+        Err(refused) => Err(refused.into()),
+    }
+}
+
+/// Who says what is watched, for the message to another agent.
+fn teller(files: &[PathBuf]) -> OsString {
+    if files.is_empty() {
+        return "the command line".into();
+    }
+    let whole = |file: &PathBuf| file.canonicalize().unwrap_or_else(|_| file.clone()).into_os_string();
+    files.iter().map(whole).collect::<Vec<_>>().join(OsStr::new(", "))
 }
 
 /// How the agent ended.

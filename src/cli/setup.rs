@@ -1,6 +1,6 @@
 //! What commands do before their own work: read the configuration, let the command line override it, begin to log.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::WorkerGuard;
@@ -15,18 +15,20 @@ use crate::policy::Watch;
 /// The settings that hold, and what is odd about them.
 pub(super) struct Setup {
     pub(super) config: Config,
+    /// The files that it was read from; none where the command line names the folders.
+    pub(super) files: Vec<PathBuf>,
     pub(super) warnings: Vec<Diagnostic>,
 }
 
 /// The configuration, with what the command line says instead; nothing, after telling why, where it cannot be used. With `watches`, no
 /// configuration is read.
 pub(super) fn read(common: &Common, watches: Option<Vec<Watch>>) -> Option<Setup> {
-    let (mut config, warnings) = if let Some(watches) = watches {
+    let (mut config, files, warnings) = if let Some(watches) = watches {
         let config = Config {
             watches,
             ..Config::default()
         };
-        (config, Vec::new())
+        (config, Vec::new(), Vec::new())
     } else {
         let loaded = match config::load(&common.config) {
             Ok(loaded) => loaded,
@@ -39,11 +41,15 @@ pub(super) fn read(common: &Common, watches: Option<Vec<Watch>>) -> Option<Setup
             print::complain(nothing_to_watch(&loaded.files));
             return None;
         }
-        (loaded.config, loaded.warnings)
+        (loaded.config, loaded.files, loaded.warnings)
     };
     config.workers = common.workers.map(usize::from).or(config.workers);
     config.level = common.level.unwrap_or(config.level);
-    Some(Setup { config, warnings })
+    Some(Setup {
+        config,
+        files,
+        warnings,
+    })
 }
 
 /// Log events go to standard error from now on, until the guard is dropped.
@@ -70,7 +76,7 @@ pub(super) fn no_such_folder(folder: &Path) -> String {
     format!("{path} is not there, or is no folder: make it first (mkdir {path}), or correct the path")
 }
 
-fn nothing_to_watch(files: &[std::path::PathBuf]) -> &'static str {
+fn nothing_to_watch(files: &[PathBuf]) -> &'static str {
     if files.is_empty() {
         "there is nothing to watch: name a folder (dwindle run DIR), a configuration (-c FILE), or write /etc/dwindle/config.toml"
     } else {

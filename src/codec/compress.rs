@@ -2,9 +2,10 @@
 
 use std::io::{self, Read, Write};
 
-use flate2::{Compress, Compression, FlushCompress, Status};
+use flate2::{Compress, FlushCompress, Status};
 
 use super::BLOCK;
+use super::kept::{self, Lent, buffer};
 use super::member::{Digest, DigestBuilder, Header};
 use crate::model::Level;
 
@@ -30,9 +31,10 @@ pub(crate) fn compress<E>(
     level: Level,
     mut check: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<Digest, CompressError<E>> {
-    let mut writer = DeflateWriter::new(output, header.encode(level), level);
+    let mut writer = DeflateWriter::new(output, &header.encode(level), level);
     let mut digest = DigestBuilder::default();
-    let mut block = vec![0; BLOCK];
+    let mut block = buffer();
+    block.resize(BLOCK, 0);
     loop {
         let length = fill(&mut source, &mut block).map_err(CompressError::Read)?;
         let bytes = block.get(..length).unwrap_or_default();
@@ -75,8 +77,8 @@ pub(super) fn read(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usiz
 /// the library would let it grow.
 struct DeflateWriter<W> {
     output: W,
-    pending: Vec<u8>,
-    deflate: Compress,
+    pending: Lent<Vec<u8>>,
+    deflate: Lent<(Level, Compress)>,
 }
 
 /// A stored block holds at most this many bytes (RFC 1951, section 3.2.4) and costs five more.
@@ -84,11 +86,13 @@ const STORED_MOST: usize = 0xffff;
 const STORED_COST: usize = 5;
 
 impl<W: Write> DeflateWriter<W> {
-    fn new(output: W, header: Vec<u8>, level: Level) -> Self {
+    fn new(output: W, header: &[u8], level: Level) -> Self {
+        let mut pending = buffer();
+        pending.extend_from_slice(header);
         DeflateWriter {
             output,
-            pending: header,
-            deflate: Compress::new(Compression::new(u32::from(level.number())), false),
+            pending,
+            deflate: kept::compress(level),
         }
     }
 
@@ -121,9 +125,10 @@ impl<W: Write> DeflateWriter<W> {
     fn deflate(&mut self, mut bytes: &[u8], flush: FlushCompress) -> io::Result<()> {
         loop {
             self.pending.reserve(bytes.len() + bytes.len() / 8 + 64);
-            let (taken, held) = (self.deflate.total_in(), self.pending.len());
-            let status = self.deflate.compress_vec(bytes, &mut self.pending, flush)?;
-            let consumed = usize::try_from(self.deflate.total_in() - taken).unwrap_or(usize::MAX);
+            let (_, deflate) = &mut *self.deflate;
+            let (taken, held) = (deflate.total_in(), self.pending.len());
+            let status = deflate.compress_vec(bytes, &mut self.pending, flush)?;
+            let consumed = usize::try_from(deflate.total_in() - taken).unwrap_or(usize::MAX);
             bytes = bytes.get(consumed..).unwrap_or_default();
             // Space left over means that the flush is complete (zlib.h, deflate()).
             let flushed = bytes.is_empty() && self.pending.len() < self.pending.capacity();

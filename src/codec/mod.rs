@@ -3,6 +3,7 @@
 //! The framing is ours and so is the digest that verification compares; the deflate library does the middle.
 
 mod compress;
+mod kept;
 mod member;
 mod unpack;
 mod verify;

@@ -6,6 +6,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use super::BLOCK;
 use super::compress::read;
+use super::kept::{self, Lent, buffer};
 use super::member::{COMMENT, Digest, DigestBuilder, EXTRA, HEADER_CRC, MAGIC, NAME, RESERVED};
 
 /// Why a member could not be read.
@@ -20,9 +21,9 @@ pub(super) enum UnpackError {
 /// Decompresses exactly one gzip member, which must end where its input ends.
 pub(super) struct Unpacker<R> {
     input: Input<R>,
-    inflate: Decompress,
+    inflate: Lent<Decompress>,
     digest: DigestBuilder,
-    block: Vec<u8>,
+    block: Lent<Vec<u8>>,
     stage: Stage,
 }
 
@@ -36,14 +37,14 @@ impl<R: Read> Unpacker<R> {
     pub(super) fn new(input: R) -> Self {
         Unpacker {
             input: Input::new(input),
-            inflate: Decompress::new(false),
+            inflate: kept::decompress(),
             digest: DigestBuilder::default(),
-            block: Vec::with_capacity(BLOCK),
+            block: buffer(),
             stage: Stage::Header,
         }
     }
 
-    /// The next bytes of the content, at most 256 KiB and never none; `None` after the last, once the trailer has been found to agree
+    /// The next bytes of the content, at most 512 KiB and never none; `None` after the last, once the trailer has been found to agree
     /// with what came before it and nothing to follow it.
     pub(super) fn next_block(&mut self) -> Result<Option<&[u8]>, UnpackError> {
         if let Stage::Header = self.stage {
@@ -84,7 +85,7 @@ impl<R: Read> Unpacker<R> {
 
     /// Fills `block`, as far as there is content.
     fn inflate_block(&mut self) -> Result<(), UnpackError> {
-        while self.block.len() < self.block.capacity() {
+        while self.block.len() < BLOCK {
             let available = self.input.available()?;
             let (taken, made) = (self.inflate.total_in(), self.block.len());
             let status = self
@@ -125,16 +126,18 @@ impl<R: Read> Unpacker<R> {
 /// A reader and what was read of it and not yet used.
 struct Input<R> {
     reader: R,
-    buffer: Box<[u8]>,
+    buffer: Lent<Vec<u8>>,
     start: usize,
     end: usize,
 }
 
 impl<R: Read> Input<R> {
     fn new(reader: R) -> Self {
+        let mut buffer = buffer();
+        buffer.resize(BLOCK, 0);
         Input {
             reader,
-            buffer: vec![0; BLOCK].into_boxed_slice(),
+            buffer,
             start: 0,
             end: 0,
         }

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use super::BLOCK;
 use super::compress::read;
+use super::kept::buffer;
 use super::member::Digest;
 use super::unpack::{UnpackError, Unpacker};
 
@@ -63,7 +64,8 @@ pub(crate) fn holds<E>(
     mut check: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<bool, HoldsError<E>> {
     let mut unpacker = Unpacker::new(gzip);
-    let mut other = vec![0; BLOCK];
+    let mut other = buffer();
+    other.resize(BLOCK, 0);
     let mut length = 0;
     loop {
         let block = match unpacker.next_block() {

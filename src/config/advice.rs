@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::diagnostic::Diagnostic;
 use super::file::Entry;
 use crate::model::{Escaped, Reason};
-use crate::policy::{OnConflict, Select, Watch, WatcherChoice};
+use crate::policy::{OnConflict, Select, Watch, WatcherChoice, WriterCheck};
+use crate::storage::remote_file_system;
 
 /// Looks at all watches together. Asks the file system whether their folders are there.
 pub(super) fn warn(entries: &[Entry]) -> Vec<Diagnostic> {
@@ -15,6 +16,7 @@ pub(super) fn warn(entries: &[Entry]) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         warnings.extend(check_folder(entry));
+        warnings.extend(check_leases(entry));
         for earlier in 0..index {
             warnings.extend(check_overlap(
                 (&entries[earlier], &places[earlier]),
@@ -48,6 +50,17 @@ fn check_folder(entry: &Entry) -> Option<Diagnostic> {
     } else {
         warning
     })
+}
+
+/// There every file would be left alone.
+fn check_leases(entry: &Entry) -> Option<Diagnostic> {
+    let folder = fs::File::open(&entry.watch.path).ok()?;
+    let name = remote_file_system(&folder).filter(|_| entry.watch.writer_check == WriterCheck::Lease)?;
+    let message = format!("files in {} will be left alone", Escaped(&entry.watch.path));
+    let warning = entry.document.warning(entry.path.clone(), message);
+    let label = format!("on {name}, others may write unseen, so no lease can tell");
+    let help = "writer-check = \"quiet\" trusts that a file is finished when it has been quiet for settle";
+    Some(warning.with_label(label).with_help(help))
 }
 
 fn check_overlap(earlier: (&Entry, &Path), later: (&Entry, &Path)) -> Option<Diagnostic> {
@@ -161,6 +174,7 @@ fn is_certain(reason: &Reason) -> bool {
         | Reason::OwnTemporary
         | Reason::InProgress(_)
         | Reason::CompressedSuffix(_)
+        | Reason::Marker
         | Reason::InSubfolder
         | Reason::InOutputFolder => true,
         _ => false,
@@ -216,6 +230,9 @@ path = "a/b"
 output-dir = "out"
 [[watch]]
 path = "c"
+writer-check = "quiet"
+marker = "{name}.done"
+include = ["*.csv", "*.d?ne"]
 watcher = "poll"
 poll-interval = "1s"
 "#;
@@ -341,6 +358,10 @@ warning: this `include` never takes a file
             (
                 "include = [\"x/**\"]\nexclude = [\"x/\"]",
                 "the exclude pattern \"x/\" matches",
+            ),
+            (
+                "include = [\"*.done\"]\nmarker = \"{name}.done\"",
+                "it only marks another file as finished",
             ),
             (
                 "include = [\"x/*.csv\"]\nrecursive = false",

@@ -10,7 +10,7 @@ use toml::de::DeTable;
 
 use super::diagnostic::{Diagnostic, Document};
 use super::section::{Kind, Section};
-use super::values::{Glob, PollInterval, Size, Value, Workers};
+use super::values::{Glob, MarkerPattern, PollInterval, Size, Value, Workers};
 use super::{LogFormat, LogLevel};
 use crate::model::Level;
 use crate::policy::{OnConflict, Preset, Select, Watch, WatcherChoice};
@@ -26,6 +26,8 @@ pub(super) const WATCH_KEYS: &[&str] = &[
     "min-size",
     "level",
     "settle",
+    "writer-check",
+    "marker",
     "keep-original",
     "output-dir",
     "on-conflict",
@@ -155,6 +157,8 @@ fn read_watch(
     );
     watch.level = take(&mut section, "level");
     replace(&mut watch.settle, take(&mut section, "settle"));
+    replace(&mut watch.writer_check, take(&mut section, "writer-check"));
+    watch.marker = take(&mut section, "marker").map(|MarkerPattern(pattern)| pattern);
     replace(&mut watch.keep_original, take(&mut section, "keep-original"));
     let output_dir = section.take::<PathBuf>("output-dir");
     let output_place = output_dir.as_ref().map(Spanned::span);

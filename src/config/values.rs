@@ -13,7 +13,7 @@ use serde::de::{Deserializer, Error, Visitor};
 
 use super::{LogFormat, LogLevel};
 use crate::model::Level;
-use crate::policy::{OnConflict, Preset, WatcherChoice};
+use crate::policy::{Marker, OnConflict, Preset, WatcherChoice, WriterCheck};
 
 const MOST_WORKERS: i64 = 1024;
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
@@ -200,6 +200,20 @@ impl Value for Glob {
     }
 }
 
+/// How markers are named.
+pub(super) struct MarkerPattern(pub(super) String);
+
+impl Value for MarkerPattern {
+    const EXPECTED: &'static str = r#"a name in quotes with {name} in it, like "{name}.done""#;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match Marker::new(text) {
+            Ok(_) => Ok(MarkerPattern(text.to_owned())),
+            Err(problem) => Err(problem.message),
+        }
+    }
+}
+
 /// A value that is one of a few words.
 macro_rules! choice {
     ($type:ty, $expected:literal, $($word:literal => $value:expr),+ $(,)?) => {
@@ -220,6 +234,10 @@ choice!(Preset, r#""inbox", "rotated-logs" or "static-assets""#,
     "inbox" => Preset::Inbox,
     "rotated-logs" => Preset::RotatedLogs,
     "static-assets" => Preset::StaticAssets,
+);
+choice!(WriterCheck, r#""lease" or "quiet""#,
+    "lease" => WriterCheck::Lease,
+    "quiet" => WriterCheck::Quiet,
 );
 choice!(OnConflict, r#""number", "replace" or "skip""#,
     "number" => OnConflict::Number,

@@ -13,9 +13,9 @@ use notify::event::{AccessKind, AccessMode, CreateKind, EventKindMask, ModifyKin
 use notify::{Config, EventKind, INotifyWatcher, RecursiveMode, WatchPathConfig};
 
 use crate::agent::{Events, FolderWatcher, Watcher};
-use crate::model::{Error, Step};
 
-/// Watches folders by inotify(7): one instance a watched tree.
+/// Watches folders by inotify(7): one instance a watched tree, and one watch a folder of it. Where the limits of the system are reached,
+/// the tree is polled, and [`Observer::watching`](crate::Observer::watching) says why. Feature `watch`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NotifyWatcher;
 
@@ -34,15 +34,15 @@ struct Instance {
 }
 
 impl Watcher for NotifyWatcher {
-    fn watch(&self, root: &Path, events: Events) -> Result<Box<dyn FolderWatcher>, Error> {
-        let root = std::path::absolute(root).map_err(|error| Error::new(Step::Watch, root, error))?;
+    fn watch(&self, root: &Path, events: Events) -> io::Result<Box<dyn FolderWatcher>> {
+        let root = std::path::absolute(root)?;
         let instance = Instance::start(&root, &events)?;
         Ok(Box::new(Tree { root, events, instance }))
     }
 }
 
 impl FolderWatcher for Tree {
-    fn add(&mut self, folder: &Path) -> Result<(), Error> {
+    fn add(&mut self, folder: &Path) -> io::Result<()> {
         let is_root = folder.as_os_str().is_empty();
         if !is_root {
             return self.instance.add(&self.root.join(folder), false);
@@ -68,7 +68,7 @@ impl Tree {
 }
 
 impl Instance {
-    fn start(root: &Path, events: &Events) -> Result<Self, Error> {
+    fn start(root: &Path, events: &Events) -> io::Result<Self> {
         // Nothing of what is written or read: a busy log in the folder must not wake us at every line. Removals are asked for, since
         // only they tell that the root itself went, and let notify forget folders that were moved away.
         let kinds =
@@ -85,15 +85,13 @@ impl Instance {
                 }
             }
         };
-        let watcher = INotifyWatcher::new(teller, config).map_err(|error| explain(error, root))?;
+        let watcher = INotifyWatcher::new(teller, config).map_err(explain)?;
         Ok(Instance { watcher, overflowed })
     }
 
-    fn add(&mut self, path: &Path, follow: bool) -> Result<(), Error> {
+    fn add(&mut self, path: &Path, follow: bool) -> io::Result<()> {
         let config = WatchPathConfig::new(RecursiveMode::NonRecursive).with_dereference_symlinks(follow);
-        self.watcher
-            .watch_with(path, config)
-            .map_err(|error| explain(error, path))
+        self.watcher.watch_with(path, config).map_err(explain)
     }
 }
 
@@ -140,8 +138,8 @@ fn is_unnamed(path: &Path) -> bool {
 }
 
 /// notify's error in the words of an admin who has to do something about it.
-fn explain(error: notify::Error, path: &Path) -> Error {
-    let cause = match error.kind {
+fn explain(error: notify::Error) -> io::Error {
+    match error.kind {
         notify::ErrorKind::Io(cause) if cause.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
             let message = "too many inotify instances or open files (see fs.inotify.max_user_instances)";
             io::Error::new(cause.kind(), message)
@@ -152,6 +150,5 @@ fn explain(error: notify::Error, path: &Path) -> Error {
             io::Error::other("the limit of watched folders is reached (see fs.inotify.max_user_watches)")
         }
         other => io::Error::other(notify::Error::new(other).to_string()),
-    };
-    Error::new(Step::Watch, path, cause)
+    }
 }

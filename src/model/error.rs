@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use super::Escaped;
 
 /// A step of the work on one file or folder that can fail.
@@ -55,7 +57,7 @@ impl Step {
     }
 }
 
-/// Whether trying again, with nothing changed by a person, can help.
+/// Whether trying again, with nothing changed by a person, can help. There will be no third class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
     /// It may pass by itself: no space, too many open files, an input/output error.
@@ -130,6 +132,12 @@ impl Error {
         self.class
     }
 
+    /// Whether it would be the same for every other file in that place, and may pass: the disk is full, or was made read-only.
+    pub(crate) fn is_no_room(&self) -> bool {
+        let errnos = [Errno::NOSPC, Errno::DQUOT, Errno::ROFS];
+        errnos.iter().any(|errno| self.errno() == Some(errno.raw_os_error()))
+    }
+
     /// The system's error number, where the cause is a system call.
     pub fn errno(&self) -> Option<i32> {
         self.cause.raw_os_error()
@@ -144,6 +152,10 @@ impl Error {
 /// Permanent is what only a person can change; everything unknown is worth another try.
 fn class_of(cause: &io::Error) -> Class {
     use io::ErrorKind as Kind;
+    // A symbolic link in the way; the kind of it has no stable name.
+    if cause.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
+        return Class::Permanent;
+    }
     match cause.kind() {
         Kind::PermissionDenied
         | Kind::NotFound
@@ -181,5 +193,12 @@ mod tests {
         assert_eq!(class(13), Class::Permanent);
         assert_eq!(class(28), Class::Transient);
         assert_eq!(class(24), Class::Transient);
+    }
+
+    #[test]
+    fn a_symbolic_link_in_the_way_is_permanent_and_a_read_only_file_system_is_not() {
+        let class = |errno: Errno| Error::new(Step::Open, "a", errno).class();
+        assert_eq!(class(Errno::LOOP), Class::Permanent);
+        assert_eq!(class(Errno::ROFS), Class::Transient);
     }
 }

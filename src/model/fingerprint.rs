@@ -43,6 +43,14 @@ impl Fingerprint {
         }
     }
 
+    /// Whether both are the same inode with one name, and nobody wrote to it in between. A rename changes the rest.
+    pub(crate) fn same_content(&self, other: &Fingerprint) -> bool {
+        self.same_inode(other)
+            && self.size == other.size
+            && self.modified == other.modified
+            && self.links == other.links
+    }
+
     /// Whether both are the same inode, whatever happened to its content.
     pub(crate) fn same_inode(&self, other: &Fingerprint) -> bool {
         self.device == other.device && self.inode == other.inode

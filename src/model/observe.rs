@@ -7,11 +7,40 @@ use super::{Error, Reason, Report};
 
 /// Receives one call for each thing worth telling. Every method does nothing unless overridden.
 ///
-/// Calls come from worker threads and from the agent's own task, several at a time: an implementation must not block, and should
-/// return in microseconds. Paths are as the system gave them; escape them before printing.
+/// ```
+/// use std::path::Path;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use std::time::Duration;
+/// use dwindle::{Error, Observer};
+///
+/// #[derive(Default)]
+/// struct Metrics {
+///     compressed: AtomicU64,
+///     bytes_saved: AtomicU64,
+///     failed: AtomicU64,
+/// }
+///
+/// impl Observer for Metrics {
+///     fn compressed(&self, _: &Path, _: &Path, _: &Path, bytes_in: u64, bytes_out: u64, _: Duration) {
+///         self.compressed.fetch_add(1, Ordering::Relaxed);
+///         self.bytes_saved.fetch_add(bytes_in.saturating_sub(bytes_out), Ordering::Relaxed);
+///     }
+///     fn failed(&self, _: &Path, _: &Path, _: &Error, _: Option<Duration>) {
+///         self.failed.fetch_add(1, Ordering::Relaxed);
+///     }
+/// }
+/// ```
+///
+/// **Threads.** Most calls come from the agent's task; [`started`](Self::started), [`progress`](Self::progress) and
+/// [`warning`](Self::warning) from the threads that do blocking work, several at a time. None may block, and each should return in
+/// microseconds: the agent's task waits for it. It must not panic: in the agent's task that ends the agent, on a worker's thread it
+/// fails the file.
+///
+/// **Paths.** `folder` is a watched folder as its [`Watch`](crate::Watch) has it. `source` is relative to it, but a whole path, `folder`
+/// first, in `started` and `progress`. All are as the system gave them; escape them before printing.
 pub trait Observer: Send + Sync + 'static {
-    /// A folder is being watched. `native` means by the kernel's events; otherwise it is scanned at an interval, and `why` says the
-    /// cause where polling was not asked for.
+    /// A folder is being watched, or from now on otherwise than before. `native` means by a [`Watcher`](crate::Watcher)'s events;
+    /// otherwise it is scanned at its poll interval, and `why` says the cause where events had been asked for.
     fn watching(&self, folder: &Path, native: bool, why: Option<&str>) {
         let _ = (folder, native, why);
     }
@@ -26,34 +55,42 @@ pub trait Observer: Send + Sync + 'static {
         let _ = folder;
     }
 
-    /// A folder is scanned again, since events may have been missed.
+    /// A folder is scanned again, since events may have been missed: the cause in words.
     fn rescanning(&self, folder: &Path, cause: &'static str) {
         let _ = (folder, cause);
     }
 
-    /// Work on `source`, which has `bytes` bytes, begins.
+    /// Work on `source`, which has `bytes` bytes, begins; it ends with one of `compressed`, `skipped` and `failed`, or with none where the
+    /// file is not finished after all, or the work is given up.
     fn started(&self, source: &Path, bytes: u64) {
         let _ = (source, bytes);
     }
 
-    /// `bytes` more of `source` have been read and compressed.
+    /// `bytes` more of `source` have been read and compressed since the last call for it.
     fn progress(&self, source: &Path, bytes: u64) {
         let _ = (source, bytes);
     }
 
-    /// A file has become `output`, which is published, and durable unless the watch says otherwise.
+    /// A file has become `output`, a whole path, which is published, and durable unless the watch says otherwise. The original is removed
+    /// unless it was to be kept. `took` is the time from the beginning of the work, without any wait before that.
     fn compressed(&self, folder: &Path, source: &Path, output: &Path, bytes_in: u64, bytes_out: u64, took: Duration) {
         let _ = (folder, source, output, bytes_in, bytes_out, took);
     }
 
-    /// A file was looked at and passed over.
+    /// A file was looked at and passed over. Told when it comes or changes, not at each scan.
     fn skipped(&self, folder: &Path, source: &Path, reason: &Reason) {
         let _ = (folder, source, reason);
     }
 
-    /// A try on a file failed. It is tried again after `retry_in`; with `None`, when something happens to it, or at the next sweep.
+    /// A try on a file failed, or a subfolder could not be listed. It is tried again after `retry_in`; with `None`, when something happens
+    /// to it, or at the next sweep. Told at every try.
     fn failed(&self, folder: &Path, source: &Path, error: &Error, retry_in: Option<Duration>) {
         let _ = (folder, source, error, retry_in);
+    }
+
+    /// Nothing more is begun in a folder for `retry_in`, since what failed would fail for every file: a disk is full, or was made read-only.
+    fn paused(&self, folder: &Path, error: &Error, retry_in: Duration) {
+        let _ = (folder, error, retry_in);
     }
 
     /// Something short of a failure that a person should know: a sentence that names the path, escaped.
@@ -66,7 +103,7 @@ pub trait Observer: Send + Sync + 'static {
         let _ = pending;
     }
 
-    /// The last call.
+    /// The agent has ended, and this is the last call. There is none where its runtime ended first.
     fn finished(&self, report: &Report) {
         let _ = report;
     }

@@ -1,6 +1,10 @@
 //! Why a file is passed over.
 
+use std::ffi::OsString;
 use std::fmt::{self, Display, Formatter};
+use std::path::Path;
+
+use super::Escaped;
 
 /// Why a file or folder is left alone. Printed, it completes the sentence "NAME is passed over: …".
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +36,12 @@ pub enum Reason {
     HardLinks,
     /// It is marked immutable or append-only.
     Protected,
+    /// The kernel grants no lease on it, so nobody can say whether it is still being written; why not.
+    NoLease(String),
+    /// Its name says that it marks another file as finished.
+    Marker,
+    /// The file that would mark it as finished is not there yet; that file's name.
+    NoMarker(OsString),
     /// It matches none of the `include` patterns.
     NotIncluded,
     /// It matches an `exclude` pattern; the pattern.
@@ -50,7 +60,7 @@ pub enum Reason {
     UpToDate,
     /// A `.gz` with other content has its name, and `on-conflict` says to skip.
     NameTaken,
-    /// Its name is too long for a `.gz` to be named after it.
+    /// Its name is too long for our names to be made from it.
     NameTooLong,
 }
 
@@ -71,6 +81,9 @@ impl Reason {
             Reason::OtherMount => "other-mount",
             Reason::HardLinks => "hard-links",
             Reason::Protected => "protected",
+            Reason::NoLease(_) => "no-lease",
+            Reason::Marker => "marker",
+            Reason::NoMarker(_) => "no-marker",
             Reason::NotIncluded => "not-included",
             Reason::Excluded(_) => "excluded",
             Reason::NotRotated => "not-rotated",
@@ -105,6 +118,13 @@ impl Display for Reason {
             Reason::OtherMount => f.write_str("something else is mounted there, and mounts are never crossed"),
             Reason::HardLinks => f.write_str("it has more than one name (hard links)"),
             Reason::Protected => f.write_str("it is marked immutable or append-only"),
+            Reason::NoLease(why) => write!(
+                f,
+                "whether somebody still writes to it cannot be known, since no lease can be had ({why}); give CAP_LEASE, or set \
+                 writer-check = \"quiet\""
+            ),
+            Reason::Marker => f.write_str("it only marks another file as finished"),
+            Reason::NoMarker(name) => write!(f, "its marker {} is not there", Escaped(Path::new(name))),
             Reason::NotIncluded => f.write_str("no include pattern matches"),
             Reason::Excluded(pattern) => write!(f, "the exclude pattern {pattern:?} matches"),
             Reason::NotRotated => f.write_str("not a name that only a rotation makes (preset rotated-logs)"),
@@ -116,7 +136,9 @@ impl Display for Reason {
             Reason::InOutputFolder => f.write_str("it lies in the watch's output folder"),
             Reason::UpToDate => f.write_str("its .gz is there and up to date"),
             Reason::NameTaken => f.write_str("a .gz with other content has its name (on-conflict = \"skip\")"),
-            Reason::NameTooLong => f.write_str("its name is too long for a .gz to be named after it"),
+            Reason::NameTooLong => {
+                f.write_str("its name is too long: more than 235 bytes, or than this file system has room for")
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ pub struct Report {
     pub failed: u64,
     /// Files that were known and not begun when the drain ended. The next start finds them.
     pub left: u64,
-    /// From the start to this report.
+    /// From the start to this report, by the runtime's clock.
     pub elapsed: Duration,
 }
 

@@ -4,6 +4,7 @@
 mod agenda;
 mod backoff;
 mod magic;
+mod marker;
 mod names;
 mod patterns;
 #[cfg(test)]
@@ -17,8 +18,10 @@ pub use agenda::WatchId;
 pub(crate) use agenda::{Action, Agenda, Cause, FileId, Limits, Outcome, Tally, Timing};
 pub(crate) use backoff::backoff;
 pub(crate) use magic::{HEAD_BYTES, compressed_format};
-pub(crate) use names::compressed_suffix;
+#[cfg(feature = "config")]
+pub(crate) use marker::Marker;
+pub(crate) use names::{QUARANTINE_ADDS, compressed_suffix, is_unpublished, quarantine_name, quarantined_original};
 pub use patterns::PatternError;
 pub(crate) use select::Select;
 pub(crate) use series::is_superseded;
-pub use watch::{OnConflict, Preset, Watch, WatcherChoice};
+pub use watch::{OnConflict, Preset, Watch, WatcherChoice, WriterCheck};

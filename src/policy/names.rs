@@ -1,7 +1,7 @@
 //! The names that say enough by themselves: unpublished files of our own, files that somebody still writes, files that are
 //! compressed already, web files. All but our own match in either case of letters.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 /// What a name stands for: the last part of a path, or a part on the way.
@@ -11,11 +11,41 @@ pub(super) enum Kind {
     Folder,
 }
 
-/// Whether this is an output that has not been published yet, or an original in quarantine (`.NAME.dwindle-RANDOM.q`).
-/// `NAME.dwindle-conflict-N` and `NAME.dwindle-rescued-N` are neither: they are a person's data, and in sight.
+/// Whether this is an output that has not been published yet, or an original in quarantine. `NAME.dwindle-conflict-N` and
+/// `NAME.dwindle-rescued-N` are neither: they are a person's data, and in sight.
 pub(super) fn is_own_temporary(name: &[u8]) -> bool {
-    let quarantined = || name.starts_with(b".") && name.ends_with(b".q") && contains(name, b".dwindle-");
-    name.starts_with(b".dwindle-") || quarantined()
+    name.starts_with(b".dwindle-") || quarantined(name).is_some()
+}
+
+/// The name of an original in quarantine: `.NAME.dwindle-RANDOM.q`, with eight hexadecimal digits.
+pub(crate) fn quarantine_name(original: &OsStr, random: u32) -> OsString {
+    let mut name = OsString::from(".");
+    name.push(original);
+    name.push(format!(".dwindle-{random:08x}.q"));
+    name
+}
+
+/// How many bytes longer that is than the original's name.
+pub(crate) const QUARANTINE_ADDS: usize = ".".len() + ".dwindle-01234567.q".len();
+
+/// The name of the original, where this is one that it has in quarantine.
+pub(crate) fn quarantined_original(name: &OsStr) -> Option<&OsStr> {
+    quarantined(name.as_bytes()).map(OsStr::from_bytes)
+}
+
+/// Whether this is an output that has a name before it is published.
+pub(crate) fn is_unpublished(name: &OsStr) -> bool {
+    let random = name.as_bytes().strip_prefix(b".dwindle-");
+    let random = random.and_then(|rest| rest.strip_suffix(b".tmp"));
+    random.is_some_and(|random| random.len() == 16 && random.iter().all(u8::is_ascii_hexdigit))
+}
+
+fn quarantined(name: &[u8]) -> Option<&[u8]> {
+    let name = name.strip_suffix(b".q")?;
+    let (name, random) = name.split_at(name.len().checked_sub(b"01234567".len())?);
+    let original = name.strip_prefix(b".")?.strip_suffix(b".dwindle-")?;
+    let is_random = random.iter().all(u8::is_ascii_hexdigit);
+    (is_random && !original.is_empty()).then_some(original)
 }
 
 /// The pattern by which programs name what they have not finished, if this is such a name.
@@ -176,10 +206,6 @@ fn ends_with(name: &[u8], end: &[u8]) -> bool {
     let at = name.len().checked_sub(end.len());
     at.and_then(|at| name.get(at..))
         .is_some_and(|part| part.eq_ignore_ascii_case(end))
-}
-
-fn contains(name: &[u8], part: &[u8]) -> bool {
-    name.windows(part.len()).any(|window| window == part)
 }
 
 #[cfg(test)]

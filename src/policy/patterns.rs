@@ -6,7 +6,7 @@ use std::path::Path;
 
 use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
 
-/// A pattern of `include` or `exclude` that can't be used.
+/// A pattern of `include`, `exclude` or `marker` that can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the pattern {glob:?} can't be used: {message}")]
 #[non_exhaustive]

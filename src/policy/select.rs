@@ -1,12 +1,13 @@
 //! Is this name ours? The rules of a watch, asked by path and size alone.
 
 use std::borrow::Cow;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::model::Reason;
 
+use super::marker::Marker;
 use super::names::{self, Kind, compressed_suffix};
 use super::patterns::{PatternError, Patterns};
 use super::series::{Rotation, rotation};
@@ -22,6 +23,7 @@ pub(crate) struct Select {
     recursive: bool,
     include: Patterns,
     exclude: Patterns,
+    marker: Option<Marker>,
     min_size: u64,
     /// Relative to the watched folder, if it lies in there.
     output_folder: Option<PathBuf>,
@@ -36,13 +38,14 @@ impl Select {
     ///
     /// # Errors
     ///
-    /// For the first `include` or `exclude` pattern that can't be used.
+    /// For the first pattern, of `include`, `exclude` or `marker`, that can't be used.
     pub(crate) fn new(watch: &Watch) -> Result<Self, PatternError> {
         Ok(Select {
             preset: watch.preset,
             recursive: watch.recursive,
             include: Patterns::new(&watch.include, &watch.path)?,
             exclude: Patterns::new(&watch.exclude, &watch.path)?,
+            marker: watch.marker.as_deref().map(Marker::new).transpose()?,
             min_size: watch.min_size,
             output_folder: watch
                 .output_dir
@@ -58,6 +61,7 @@ impl Select {
             recursive: true,
             include: Patterns::default(),
             exclude: Patterns::default(),
+            marker: None,
             min_size: 0,
             output_folder: None,
         }
@@ -75,6 +79,9 @@ impl Select {
             return Err(Reason::NotRegular);
         }
         self.ask_folder(folder)?;
+        if self.marked_by(OsStr::from_bytes(name)).is_some() {
+            return Err(Reason::Marker);
+        }
         ask_name(name, Kind::File)?;
         if let Some(suffix) = compressed_suffix(OsStr::from_bytes(name)) {
             return Err(Reason::CompressedSuffix(suffix));
@@ -115,6 +122,17 @@ impl Select {
     /// asked with the names beside it.
     pub(crate) fn needs_siblings(&self, name: &OsStr) -> bool {
         self.preset == Preset::RotatedLogs && rotation(name).as_ref().is_some_and(Rotation::is_dated)
+    }
+
+    /// The name of the marker that has to stand beside a file of this name, if one has to.
+    pub(crate) fn marker_of(&self, name: &OsStr) -> Option<OsString> {
+        self.marker.as_ref().map(|marker| marker.of(name))
+    }
+
+    /// The name of the file that is marked by one of this name, if such a name is a marker's. One of our own never is.
+    pub(crate) fn marked_by(&self, name: &OsStr) -> Option<OsString> {
+        let marked = self.marker.as_ref()?.marked_by(name)?;
+        (!names::is_own_temporary(name.as_bytes())).then_some(marked)
     }
 
     fn ask_folder(&self, path: &[u8]) -> Result<(), Reason> {
@@ -261,6 +279,7 @@ mod tests {
                 Some(("include", globs)) => watch.with_include(globs.split('|')),
                 Some(("exclude", globs)) => watch.with_exclude(globs.split('|')),
                 Some(("recursive", yes)) => watch.with_recursive(yes == "yes"),
+                Some(("marker", pattern)) => watch.with_marker(pattern),
                 Some(("output-dir", folder)) => watch.with_output_dir(folder),
                 _ => panic!("no such setting: {word}"),
             }
@@ -297,6 +316,9 @@ mod tests {
         let problem =
             Select::new(&Watch::new("/srv/in", Preset::Inbox).with_exclude(["[a"])).expect_err("it is not closed");
         assert_eq!(problem.glob, "[a");
+        let problem =
+            Select::new(&Watch::new("/srv/in", Preset::Inbox).with_marker(".done")).expect_err("it names no file");
+        assert_eq!(problem.glob, ".done");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::model::Level;
 
 /// A named set of defaults for a [`Watch`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Preset {
     /// Every finished file, in subfolders too.
     #[default]
@@ -19,6 +20,7 @@ pub enum Preset {
 
 /// What happens when a `.gz` with other content already has the name that a file would get.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum OnConflict {
     /// The new one is called `FILE.~1~.gz`, `FILE.~2~.gz`, …
     #[default]
@@ -31,14 +33,29 @@ pub enum OnConflict {
 
 /// How a folder's changes are learned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum WatcherChoice {
-    /// By the kernel's events where they can be had and trusted, else by polling.
+    /// By the agent's [`Watcher`](crate::Watcher) where its events can be had and trusted, else by polling: without a watcher, and on
+    /// network and FUSE file systems.
     #[default]
     Auto,
-    /// By the kernel's events.
+    /// By the agent's watcher on any file system; by polling only where the watcher refuses the folder, or there is none.
     Native,
-    /// By scanning the folder at `poll_interval`.
+    /// By scanning the folder at its [poll interval](Watch::with_poll_interval).
     Poll,
+}
+
+/// How it is known that nobody writes to a file any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WriterCheck {
+    /// The kernel says so: it grants a lease (fcntl(2), `F_SETLEASE`) only while nobody has the file open for writing or mapped writable,
+    /// and tells when somebody comes. Needs the file's owner or `CAP_LEASE`, and a local file system. Whoever opens a file for writing
+    /// that is being compressed waits in open(2) for a moment. The process may get SIGURG, which one that handles it has to expect.
+    #[default]
+    Lease,
+    /// It has been quiet for the settle time. A program that keeps a file open and silent for longer may lose what it writes then.
+    Quiet,
 }
 
 /// One folder and the rules for what is in it. Built with the `with_…` methods; what is not said has the preset's default.
@@ -61,6 +78,8 @@ pub struct Watch {
     pub(crate) min_size: u64,
     pub(crate) level: Option<Level>,
     pub(crate) settle: Duration,
+    pub(crate) writer_check: WriterCheck,
+    pub(crate) marker: Option<String>,
     pub(crate) keep_original: bool,
     pub(crate) output_dir: Option<PathBuf>,
     pub(crate) on_conflict: OnConflict,
@@ -70,7 +89,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A watch on `path` with the preset's defaults.
+    /// A watch on `path` with the preset's defaults. Looks at nothing: [`Agent::add_watch`](crate::Agent::add_watch) opens the folder. A
+    /// relative path is relative to the process's working folder at each time when it is opened.
     pub fn new(path: impl Into<PathBuf>, preset: Preset) -> Self {
         let web = preset == Preset::StaticAssets;
         Watch {
@@ -82,6 +102,8 @@ impl Watch {
             min_size: 0,
             level: None,
             settle: Duration::from_millis(if web { 500 } else { 2000 }),
+            writer_check: WriterCheck::Lease,
+            marker: None,
             keep_original: web,
             output_dir: None,
             on_conflict: if web { OnConflict::Replace } else { OnConflict::Number },
@@ -107,36 +129,37 @@ impl Watch {
         path
     }
 
-    /// Whether subfolders are watched too.
+    /// Whether subfolders are watched too. Default: yes; no for [`Preset::RotatedLogs`].
     #[must_use]
     pub fn with_recursive(mut self, recursive: bool) -> Self {
         self.recursive = recursive;
         self
     }
 
-    /// Globs of the files to take; with none, all. One without a slash is matched against the name, one with a slash against the
-    /// path relative to the folder. `*` does not cross a slash, `**` does.
+    /// Globs of the files to take; with none, the default, all. One without a slash is matched against the name, one with a slash
+    /// against the path relative to the folder. `*` does not cross a slash, `**` does. A wrong one is an error of
+    /// [`Agent::add_watch`](crate::Agent::add_watch).
     #[must_use]
     pub fn with_include(mut self, globs: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.include = globs.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Globs of the files to pass over, matched like those of [`with_include`](Self::with_include), and stronger than they are.
+    /// Globs of the files to pass over, matched like those of [`with_include`](Self::with_include), and stronger than they are. Default: none.
     #[must_use]
     pub fn with_exclude(mut self, globs: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.exclude = globs.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Files of fewer bytes are left alone.
+    /// Files of fewer bytes are left alone. Default: 0, but an empty file is never taken.
     #[must_use]
     pub fn with_min_size(mut self, bytes: u64) -> Self {
         self.min_size = bytes;
         self
     }
 
-    /// The level for this folder instead of the agent's.
+    /// The level for this folder. Default: the agent's.
     #[must_use]
     pub fn with_level(mut self, level: Level) -> Self {
         self.level = Some(level);
@@ -144,42 +167,62 @@ impl Watch {
     }
 
     /// How long a file must have been quiet before it counts as finished: since the last event about it and since the newer of its
-    /// mtime and ctime.
+    /// mtime and ctime. Default: 2 s; 500 ms for [`Preset::StaticAssets`]. With zero, whoever writes must keep the file open, or use
+    /// another name, until it is finished.
     #[must_use]
     pub fn with_settle(mut self, settle: Duration) -> Self {
         self.settle = settle;
         self
     }
 
-    /// Whether the original stays beside its `.gz`.
+    /// How it is known that nobody writes to a file any more. Default: [`WriterCheck::Lease`].
+    #[must_use]
+    pub fn with_writer_check(mut self, check: WriterCheck) -> Self {
+        self.writer_check = check;
+        self
+    }
+
+    /// Takes a file only when its marker stands beside it, a regular file of any content; `{name}` in the pattern stands for the
+    /// file's name, as in `{name}.done`. A file without one waits for it. The marker is removed once its file is compressed, whether
+    /// or not the original is kept, unless it was replaced or written to meanwhile; it is never compressed itself. Default: no marker. A
+    /// wrong pattern is an error of [`Agent::add_watch`](crate::Agent::add_watch).
+    #[must_use]
+    pub fn with_marker(mut self, pattern: impl Into<String>) -> Self {
+        self.marker = Some(pattern.into());
+        self
+    }
+
+    /// Whether the original stays. Default: no; yes for [`Preset::StaticAssets`].
     #[must_use]
     pub fn with_keep_original(mut self, keep: bool) -> Self {
         self.keep_original = keep;
         self
     }
 
-    /// Where the `.gz` files go: relative to the folder unless absolute. The tree of subfolders is kept.
+    /// Where the `.gz` files go: relative to the folder unless absolute. The tree of subfolders is kept. Default: beside the originals.
     #[must_use]
     pub fn with_output_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.output_dir = Some(folder.into());
         self
     }
 
-    /// What happens when the output's name is taken by other content.
+    /// What happens when the output's name is taken by other content. Default: [`OnConflict::Number`]; [`OnConflict::Replace`] for
+    /// [`Preset::StaticAssets`].
     #[must_use]
     pub fn with_on_conflict(mut self, on_conflict: OnConflict) -> Self {
         self.on_conflict = on_conflict;
         self
     }
 
-    /// How changes are learned.
+    /// How changes are learned. Default: [`WatcherChoice::Auto`].
     #[must_use]
     pub fn with_watcher(mut self, watcher: WatcherChoice) -> Self {
         self.watcher = watcher;
         self
     }
 
-    /// How often the folder is scanned where it is polled.
+    /// How long after a scan the folder is scanned again where it is polled; less than 1 s is taken as 1 s. Default: 30 s. A folder with a
+    /// watcher's events is scanned every 15 minutes all the same.
     #[must_use]
     pub fn with_poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;
@@ -187,7 +230,7 @@ impl Watch {
     }
 
     /// Whether outputs are made durable (fsync) before originals are removed. Without it a power cut can lose what was compressed
-    /// in the minute before: for scratch data only.
+    /// in the minute before: for scratch data only. Default: yes.
     #[must_use]
     pub fn with_durable(mut self, durable: bool) -> Self {
         self.durable = durable;

@@ -3,29 +3,44 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake};
 use std::thread::{self, Thread};
 
 /// Runs a future on the calling thread, which sleeps while there is nothing to do. For threads that belong to no runtime; on an
 /// executor's thread it would hold up the other tasks.
+///
+/// ```
+/// assert_eq!(dwindle::runtime::block_on(async { 7 }), 7);
+/// ```
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let waker = Arc::new(Unpark(thread::current())).into();
+    let unpark = Arc::new(Unpark {
+        thread: thread::current(),
+        woken: AtomicBool::new(false),
+    });
+    let waker = Arc::clone(&unpark).into();
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
     loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(value) => return value,
-            // Woken for another reason, it finds that it is still pending.
-            Poll::Pending => thread::park(),
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+        while !unpark.woken.swap(false, Ordering::Acquire) {
+            thread::park();
         }
     }
 }
 
-struct Unpark(Thread);
+/// The flag tells who woke the thread, since a thread has but one token for all that parks it, and a poll may have used it up.
+struct Unpark {
+    thread: Thread,
+    woken: AtomicBool,
+}
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
     }
 }
 
@@ -39,5 +54,21 @@ mod tests {
         let other = thread::spawn(move || sender.send_blocking(7));
         assert_eq!(block_on(receiver.recv()), Ok(7));
         assert_eq!(other.join().unwrap(), Ok(()));
+    }
+
+    #[test]
+    fn is_woken_though_a_poll_parks_its_thread_too() {
+        let mut is_woken = false;
+        let future = std::future::poll_fn(|context| {
+            if is_woken {
+                return Poll::Ready(7);
+            }
+            is_woken = true;
+            context.waker().wake_by_ref();
+            // Such as a lock or a channel of the standard library does, or another `block_on`.
+            thread::park();
+            Poll::Pending
+        });
+        assert_eq!(block_on(future), 7);
     }
 }

@@ -35,11 +35,15 @@ impl Pool {
         if state.queue.len() <= state.idle {
             self.more.notify_one();
         } else if state.threads < MOST_THREADS {
-            self.start_thread(&mut state);
+            let refused = self.start_thread(&mut state);
+            drop(state);
+            // What is dropped may ask for more work, so the lock must be free.
+            drop(refused);
         }
     }
 
-    fn start_thread(self: &Arc<Self>, state: &mut State) {
+    /// Returns the work that nobody will do.
+    fn start_thread(self: &Arc<Self>, state: &mut State) -> VecDeque<Work> {
         let pool = Arc::clone(self);
         let started = thread::Builder::new()
             .name("dwindle-work".into())
@@ -47,8 +51,9 @@ impl Pool {
         if started.is_ok() {
             state.threads += 1;
         } else if state.threads == 0 {
-            state.queue.clear();
+            return std::mem::take(&mut state.queue);
         }
+        VecDeque::new()
     }
 
     /// A thread's life.

@@ -1,5 +1,6 @@
 //! The adapter to smol (feature `smol`).
 
+use std::fmt::{self, Debug, Formatter};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use super::{BoxFuture, Runtime};
 /// An executor of smol's with a thread of its own. Tasks never block, so one thread serves them all; blocking work goes to a pool of
 /// threads, which unlike smol's own ends them when they are idle: one that waits wakes up twice a second.
 ///
-/// Dropping it drops the tasks that have not ended, and waits for the thread.
+/// Dropping it drops the tasks that have not ended, and waits for the thread. Blocking work that has begun runs to its end.
 pub struct Smol {
     executor: Arc<Executor<'static>>,
     pool: Arc<Pool>,
@@ -70,6 +71,12 @@ impl Runtime for Smol {
 
     fn now(&self) -> Instant {
         Instant::now()
+    }
+}
+
+impl Debug for Smol {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Smol").finish_non_exhaustive()
     }
 }
 

@@ -1,20 +1,23 @@
 //! The commit: how a file becomes its `.gz` without a moment at which a crash, a full disk or a writer could lose a byte.
 //!
-//! [`Commit::run`] reads like the protocol, step by numbered step; the numbers are those of the promise's description.
+//! [`Commit::run`] reads like the protocol's first eight steps, number by number; [`Retiring`] has the rest. The numbers are those of the
+//! promise's description.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use rustix::fs::{AtFlags, unlinkat};
-use rustix::io::{Errno, retry_on_intr};
-
-use super::conflict::{self, Naming, Question, Twin};
+use super::conflict::{self, Naming, Question};
 use super::dir::Folder;
+use super::lease::{self, NoLease};
 use super::metadata;
 use super::positioned::FromStart;
 use super::publish::{Publication, Temp};
+use super::quarantine::Quarantine;
 use super::ready::Candidate;
+use super::retire::{Advanced, Made, Output, Retiring};
 use super::status::Status;
 use super::stopped::Stopped;
 use super::tree::make_folders;
@@ -33,6 +36,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) on_conflict: OnConflict,
     /// Whether the output is made durable before the original goes.
     pub(crate) durable: bool,
+    /// How long a writer that comes late is waited for after the original was removed.
+    pub(crate) hold: Duration,
 }
 
 /// Where the output goes.
@@ -50,51 +55,64 @@ pub(crate) enum OutputPlace<'a> {
     },
 }
 
+impl OutputPlace<'_> {
+    /// The folder for the output of a file that is in `parent`.
+    pub(super) fn open(
+        &self,
+        parent: &Arc<Folder>,
+        durable: bool,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Arc<Folder>, Error> {
+        match *self {
+            OutputPlace::Beside => Ok(Arc::clone(parent)),
+            OutputPlace::Tree {
+                output,
+                source,
+                relative,
+            } => make_folders(output, source, relative, durable, warn).map(Arc::new),
+        }
+    }
+}
+
 /// How a commit ended, where nothing failed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Done {
-    /// The output is published, and the original removed unless it is kept.
+    /// The output is published, by us or by an earlier run, and the original removed unless it is kept.
     Compressed {
-        output: PathBuf,
-        bytes_in: u64,
-        bytes_out: u64,
-    },
-    /// The output was there already, whole and with the same bytes; the original is removed.
-    Finished {
         output: PathBuf,
         bytes_in: u64,
         bytes_out: u64,
     },
     /// The file is left as it is.
     Pass(Reason),
-    /// It was touched while we worked. Nothing is published; look again.
+    /// It was touched while we worked. Nothing of ours is published; look again.
     Changed,
-    /// It went away while we worked. Nothing is published.
+    /// It went away while we worked. Nothing of ours is published.
     Gone,
     /// The caller cancelled. Nothing is published and nothing left behind.
     Cancelled,
 }
 
-/// Turns a file that was found ready into its `.gz`, and removes it unless it is kept. Blocks, for as long as compressing takes.
+/// Turns a file that was found ready into its `.gz`, steps 1 to 8; [`Retiring::advance`] does the rest. Blocks, for as long as compressing takes.
 ///
 /// `parent` is the folder in which it was found. `cancel` is asked between blocks of at most 256 KiB and the last time just before
 /// publishing; `progress` hears how many bytes of the original have been read; `warn` hears what was less than perfect about the output's
-/// metadata.
+/// metadata, and of a name that somebody took meanwhile.
 ///
 /// Whatever happens, the original's bytes are under a name: its own, or, once they were verified, the output's.
 ///
 /// # Errors
 ///
-/// When a step failed. The original is still there; the output is not, unless it was the original's removal that failed.
+/// When a step failed. The original is still there, and the output is not.
 pub(crate) fn commit(
-    candidate: &Candidate,
-    parent: &Folder,
+    candidate: Candidate,
+    parent: &Arc<Folder>,
     plan: &Plan<'_>,
     cancel: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(u64),
     warn: &mut dyn FnMut(String),
-) -> Result<Done, Error> {
-    let mut commit = Commit {
+) -> Result<Advanced, Error> {
+    let commit = Commit {
         candidate,
         parent,
         plan,
@@ -103,17 +121,14 @@ pub(crate) fn commit(
         warn,
     };
     match commit.run() {
-        Ok(done) => Ok(done),
-        Err(Stopped::Changed) => Ok(Done::Changed),
-        Err(Stopped::Gone) => Ok(Done::Gone),
-        Err(Stopped::Cancelled) => Ok(Done::Cancelled),
-        Err(Stopped::Failed(error)) => Err(error),
+        Ok(advanced) => Ok(advanced),
+        Err(stopped) => stopped.into_done().map(Advanced::Done),
     }
 }
 
 struct Commit<'a> {
-    candidate: &'a Candidate,
-    parent: &'a Folder,
+    candidate: Candidate,
+    parent: &'a Arc<Folder>,
     plan: &'a Plan<'a>,
     cancel: &'a dyn Fn() -> bool,
     progress: &'a mut dyn FnMut(u64),
@@ -121,55 +136,44 @@ struct Commit<'a> {
 }
 
 impl Commit<'_> {
-    fn run(&mut self) -> Result<Done, Stopped> {
-        // 1: the candidate comes open, with the snapshot that found it ready.
-        let output = self.open_output()?;
+    fn run(mut self) -> Result<Advanced, Stopped> {
+        // 1: the candidate comes open and leased, with the snapshot that found it ready.
+        let output = self.plan.output.open(self.parent, self.plan.durable, self.warn)?;
         // What an earlier run left, and what can't have a name, is known before the work.
         match self.choose_name(&output, None)? {
-            Naming::Pass(reason) => return Ok(Done::Pass(reason)),
-            Naming::Same(twin) => return self.finish_earlier_run(&output, &twin),
+            Naming::Pass(reason) => return Ok(Advanced::Done(Done::Pass(reason))),
+            Naming::Same(twin) => return self.quarantine(Output::of_earlier_run(output, twin)),
             Naming::Free(_) | Naming::Over(_) => {}
         }
         // 2
         let temp = Temp::create(&output, &self.first_name())?;
         // 3
         let digest = self.compress(&temp, &output)?;
-        // 4
+        // 4: a writer need not wait while the output is made durable.
         self.verify(&temp, digest, &output)?;
+        if self.candidate.leased {
+            lease::release(&self.candidate.file);
+        }
         // 5
         metadata::copy(&self.candidate.file, &self.candidate.status, temp.file(), self.warn);
         // 6
-        let mut temp = if self.plan.durable { temp.sync()? } else { temp };
-        let bytes_out = self.size_of(&temp, &output)?;
-        // 7, 8
-        let name = match self.publish(&mut temp, &output, digest)? {
-            Published::As(name) => name,
-            Published::Pass(reason) => return Ok(Done::Pass(reason)),
-            Published::Before(twin) => return self.finish_earlier_run(&output, &twin),
+        let temp = if self.plan.durable { temp.sync()? } else { temp };
+        // 7
+        self.lease_again()?;
+        // 8
+        let output = match self.publish(temp, output, digest)? {
+            Published::Output(output) => output,
+            Published::Pass(reason) => return Ok(Advanced::Done(Done::Pass(reason))),
         };
-        // 9, 10
-        self.settle(&temp, &output, &name)?;
-        Ok(Done::Compressed {
-            output: output.path_of(&name),
-            bytes_in: digest.length,
-            bytes_out,
-        })
-    }
-
-    fn open_output(&mut self) -> Result<Folder, Stopped> {
-        Ok(match self.plan.output {
-            OutputPlace::Beside => self.parent.duplicate()?,
-            OutputPlace::Tree {
-                output,
-                source,
-                relative,
-            } => make_folders(output, source, relative, self.plan.durable, self.warn)?,
-        })
+        if self.plan.keep_original {
+            return self.keep_original(&output);
+        }
+        self.quarantine(output)
     }
 
     fn choose_name(&mut self, output: &Folder, digest: Option<Digest>) -> Result<Naming, Stopped> {
         let question = Question {
-            candidate: self.candidate,
+            candidate: &self.candidate,
             parent: self.parent,
             output,
             on_conflict: self.plan.on_conflict,
@@ -178,25 +182,23 @@ impl Commit<'_> {
             durable: self.plan.durable,
             digest,
         };
-        let cancel = self.cancel;
-        conflict::decide(&question, &mut || go_on(cancel))
+        conflict::decide(&question, &mut || self.go_on())
     }
 
     /// Step 3: read, never mapped: a truncation would be a SIGBUS. Exactly as many bytes as the snapshot says, or it has changed.
-    fn compress(&mut self, temp: &Temp<'_>, output: &Folder) -> Result<Digest, Stopped> {
+    fn compress(&mut self, temp: &Temp, output: &Folder) -> Result<Digest, Stopped> {
         let size = self.candidate.status.fingerprint.size;
         let header = Header {
             name: self.candidate.name.as_encoded_bytes(),
             modified: u32::try_from(self.candidate.status.fingerprint.modified.seconds).unwrap_or(0),
         };
         let source = FromStart::new(&self.candidate.file);
-        let (cancel, progress) = (self.cancel, &mut *self.progress);
         let result = codec::compress(source, temp.file(), &header, self.plan.level, |bytes| {
-            progress(bytes);
+            (self.progress)(bytes);
             if bytes > size {
                 return Err(Stopped::Changed);
             }
-            go_on(cancel)
+            go_on(self.cancel, &self.candidate)
         });
         match result {
             Ok(digest) if digest.length == size => Ok(digest),
@@ -208,8 +210,8 @@ impl Commit<'_> {
     }
 
     /// Step 4: what was written is read back and must be what was read.
-    fn verify(&self, temp: &Temp<'_>, digest: Digest, output: &Folder) -> Result<(), Stopped> {
-        match codec::verify(FromStart::new(temp.file()), digest, |_| go_on(self.cancel)) {
+    fn verify(&self, temp: &Temp, digest: Digest, output: &Folder) -> Result<(), Stopped> {
+        match codec::verify(FromStart::new(temp.file()), digest, |_| self.go_on()) {
             Ok(()) => Ok(()),
             Err(VerifyError::Stopped(stopped)) => Err(stopped),
             Err(VerifyError::Read(cause)) => Err(self.failed_on_output(Step::Verify, output, cause)),
@@ -221,26 +223,46 @@ impl Commit<'_> {
         }
     }
 
+    /// Step 7: a writer may have come while nothing was leased.
+    fn lease_again(&self) -> Result<(), Stopped> {
+        if !self.candidate.leased {
+            return Ok(());
+        }
+        match lease::take(&self.candidate.file) {
+            Ok(()) => Ok(()),
+            Err(NoLease::Writer) => Err(Stopped::Changed),
+            Err(NoLease::Unavailable(cause)) => Err(self.failed_on_original(Step::Look, cause)),
+        }
+    }
+
     /// Steps 7 and 8. A name that is taken at the last moment is a conflict to be decided anew.
-    fn publish(&mut self, temp: &mut Temp<'_>, output: &Folder, digest: Digest) -> Result<Published, Stopped> {
+    fn publish(&mut self, mut temp: Temp, folder: Arc<Folder>, digest: Digest) -> Result<Published, Stopped> {
         const ATTEMPTS: usize = 64;
         for _ in 0..ATTEMPTS {
-            let naming = self.choose_name(output, Some(digest))?;
+            let naming = self.choose_name(&folder, Some(digest))?;
             self.look_again()?;
-            go_on(self.cancel)?;
+            self.go_on()?;
             let (publication, name) = match naming {
                 Naming::Free(name) => (temp.publish(&name)?, name),
                 Naming::Over(name) => (temp.publish_over(&name)?, name),
-                Naming::Same(twin) => return Ok(Published::Before(twin)),
+                Naming::Same(twin) => return Ok(Published::Output(Output::of_earlier_run(folder, twin))),
                 Naming::Pass(reason) => return Ok(Published::Pass(reason)),
             };
             match publication {
-                Publication::Published => return Ok(Published::As(name)),
+                Publication::Published => {
+                    let bytes = self.size_of(&temp, &folder)?;
+                    return Ok(Published::Output(Output {
+                        folder,
+                        name,
+                        bytes,
+                        made: Made::Now(temp),
+                    }));
+                }
                 Publication::Locked => return Err(Stopped::Changed),
                 Publication::NameTaken => {}
             }
         }
-        let path = output.path_of(&self.first_name());
+        let path = folder.path_of(&self.first_name());
         Err(Error::transient(Step::Publish, path, "every name tried was taken at that moment").into())
     }
 
@@ -257,65 +279,49 @@ impl Commit<'_> {
         }
     }
 
-    /// Steps 9 and 10: make the name durable, and only then remove the original, if it still is what was compressed.
-    fn settle(&mut self, temp: &Temp<'_>, output: &Folder, name: &OsStr) -> Result<(), Stopped> {
-        if self.plan.durable
-            && let Err(error) = output.sync()
-        {
-            self.withdraw(temp, name)?;
-            return Err(error.into());
-        }
-        if self.plan.keep_original {
-            return Ok(());
-        }
-        match self.look_again() {
-            Ok(()) => self.remove_original(),
-            Err(stopped) if self.withdraw(temp, name)? => Err(stopped),
-            // Nothing else has the bytes any more.
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// Takes the output back, unless it alone has the bytes: then another process finished our work and removed the original. Whether
-    /// it was taken back.
-    fn withdraw(&self, temp: &Temp<'_>, name: &OsStr) -> Result<bool, Stopped> {
-        let original =
-            Status::of(&self.candidate.file).map_err(|errno| self.failed_on_original(Step::Look, errno.into()))?;
-        if original.fingerprint.links == 0 {
-            return Ok(false);
-        }
-        temp.withdraw(name)?;
-        Ok(true)
-    }
-
-    /// Not undone when it fails: the kernel may say so of a removal that happened. The next look finds the work of an earlier run.
-    fn remove_original(&self) -> Result<(), Stopped> {
-        match retry_on_intr(|| unlinkat(self.parent, &self.candidate.name, AtFlags::empty())) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(self.failed_on_original(Step::Remove, errno.into())),
+    /// Step 8, the original's part: out of the way, so that nobody opens it by its name while it is decided upon.
+    fn quarantine(self, output: Output) -> Result<Advanced, Stopped> {
+        let bytes_in = self.candidate.status.fingerprint.size;
+        let unchanged = self.look_again().and_then(|()| self.go_on());
+        let quarantine = match unchanged {
+            Ok(()) => Quarantine::of(self.candidate, self.parent, self.warn),
+            Err(stopped) => Err((self.candidate.file, stopped)),
+        };
+        match quarantine {
+            Ok(quarantine) => Ok(Retiring::begin(quarantine, output, self.plan)),
+            Err((file, stopped)) if output.withdraw(&file)? => Err(stopped),
+            // Somebody removed or replaced the original: the output alone has its bytes.
+            Err(_) => {
+                if self.plan.durable {
+                    output.folder.sync()?;
+                }
+                Ok(Advanced::Done(output.done(bytes_in)))
+            }
         }
     }
 
-    /// Steps 7, 9 and 10 for an output that an earlier run published. Its bytes are the original's, and durable.
-    fn finish_earlier_run(&mut self, output: &Folder, twin: &Twin) -> Result<Done, Stopped> {
-        if self.plan.durable {
-            output.sync()?;
+    /// Step 9 for an original that stays: its output's name is made durable, and that is all.
+    fn keep_original(&self, output: &Output) -> Result<Advanced, Stopped> {
+        let unchanged = self.look_again();
+        let synced = match unchanged {
+            Ok(()) if self.plan.durable => output.folder.sync().map_err(Stopped::from),
+            unchanged => unchanged,
+        };
+        match synced {
+            Ok(()) => Ok(Advanced::Done(output.done(self.candidate.status.fingerprint.size))),
+            Err(stopped) => {
+                output.withdraw(&self.candidate.file)?;
+                Err(stopped)
+            }
         }
-        go_on(self.cancel)?;
-        match output.status(&twin.name)? {
-            Some(named) if named.fingerprint == twin.fingerprint => {}
-            _ => return Err(Stopped::Changed),
-        }
-        self.look_again()?;
-        self.remove_original()?;
-        Ok(Done::Finished {
-            output: output.path_of(&twin.name),
-            bytes_in: self.candidate.status.fingerprint.size,
-            bytes_out: twin.fingerprint.size,
-        })
     }
 
-    fn size_of(&self, temp: &Temp<'_>, output: &Folder) -> Result<u64, Stopped> {
+    /// Whether the caller wants it still, and no writer has come.
+    fn go_on(&self) -> Result<(), Stopped> {
+        go_on(self.cancel, &self.candidate)
+    }
+
+    fn size_of(&self, temp: &Temp, output: &Folder) -> Result<u64, Stopped> {
         match Status::of(temp.file()) {
             Ok(status) => Ok(status.fingerprint.size),
             Err(errno) => Err(self.failed_on_output(Step::Look, output, errno.into())),
@@ -340,14 +346,18 @@ impl Commit<'_> {
 
 /// How publishing ended.
 enum Published {
-    As(OsString),
+    Output(Output),
     Pass(Reason),
-    /// By somebody else, with the same bytes.
-    Before(Twin),
 }
 
-fn go_on(cancel: &dyn Fn() -> bool) -> Result<(), Stopped> {
-    if cancel() { Err(Stopped::Cancelled) } else { Ok(()) }
+fn go_on(cancel: &dyn Fn() -> bool, candidate: &Candidate) -> Result<(), Stopped> {
+    if cancel() {
+        return Err(Stopped::Cancelled);
+    }
+    if candidate.has_lost_its_lease() {
+        return Err(Stopped::Changed);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

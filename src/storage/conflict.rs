@@ -8,6 +8,7 @@ use rustix::fs::{Advice, FileType, fadvise, fsync};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::dir::Folder;
+use super::lease;
 use super::lock::{Locked, lock};
 use super::positioned::FromStart;
 use super::ready::Candidate;
@@ -15,7 +16,7 @@ use super::status::Status;
 use super::stopped::Stopped;
 use crate::codec::{Digest, HoldsError, holds, stored_length};
 use crate::model::{Error, Fingerprint, Reason, Step};
-use crate::policy::OnConflict;
+use crate::policy::{OnConflict, QUARANTINE_ADDS};
 
 /// The highest N of `FILE.~N~.gz`.
 const HIGHEST_NUMBER: u32 = 9999;
@@ -72,7 +73,9 @@ pub(super) fn decide(
     for number in 0..=HIGHEST_NUMBER {
         check()?;
         let name = output_name(&question.candidate.name, number);
-        if name.len() > LONGEST_NAME {
+        let is_too_long = name.len() > LONGEST_NAME
+            || !question.keep_original && question.candidate.name.len() + QUARANTINE_ADDS > LONGEST_NAME;
+        if is_too_long {
             return Ok(Naming::Pass(Reason::NameTooLong));
         }
         let there = match examine(question, &name, check)? {
@@ -154,6 +157,10 @@ fn examine(
         Err(error) if super::dir::is_gone(&error) => return Err(Stopped::Changed),
         Err(error) => return Err(error.into()),
     };
+    // It may be half of somebody's work, such as logrotate's, and then it is no conflict yet.
+    if lease::has_writer(&file) {
+        return Err(Stopped::Changed);
+    }
     same(question, name, file, check)
 }
 

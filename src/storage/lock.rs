@@ -17,9 +17,18 @@ pub(super) enum Locked {
     Failed(Errno),
 }
 
-/// Locks the file until it is closed. Does not wait.
+/// Locks the file for us alone, until it is closed. Does not wait.
 pub(super) fn lock(file: impl AsFd) -> Result<(), Locked> {
-    match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
+    lock_as(file, FlockOperation::NonBlockingLockExclusive)
+}
+
+/// Locks the file against [`lock`], until it is closed. Does not wait.
+pub(super) fn lock_shared(file: impl AsFd) -> Result<(), Locked> {
+    lock_as(file, FlockOperation::NonBlockingLockShared)
+}
+
+fn lock_as(file: impl AsFd, operation: FlockOperation) -> Result<(), Locked> {
+    match retry_on_intr(|| flock(&file, operation)) {
         Ok(()) => Ok(()),
         Err(Errno::WOULDBLOCK) => Err(Locked::ByAnother),
         Err(errno) => Err(Locked::Failed(errno)),

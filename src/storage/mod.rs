@@ -6,22 +6,32 @@
 mod commit;
 mod conflict;
 mod dir;
+mod lease;
 mod lock;
+mod marker;
 mod metadata;
 mod positioned;
 mod publish;
+mod quarantine;
 mod ready;
+mod recover;
 mod remote;
+mod retire;
 mod scan;
 mod status;
 mod stopped;
+mod syncs;
 mod tree;
 
 pub(crate) use commit::{Done, OutputPlace, Plan, commit};
 pub(crate) use dir::{Folder, is_gone};
+pub(crate) use marker::Marker;
 pub(crate) use ready::{Candidate, Look, Rules, look};
+pub(crate) use recover::{Recovered, is_leftover, quarantine_of, recover};
 pub(crate) use remote::remote_file_system;
+pub(crate) use retire::{Advanced, Retiring};
 pub(crate) use scan::{Scan, Sight};
+pub(crate) use syncs::Syncs;
 
 /// The rules that the tests below use: every file, in every subfolder.
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, fsync, linkat, openat, renameat, renameat_with, unlinkat,
@@ -18,9 +19,9 @@ use crate::model::{Error, Step};
 
 /// An unpublished file in its folder, readable and writable by us alone. Dropped unpublished, it is gone.
 #[derive(Debug)]
-pub(super) struct Temp<'a> {
+pub(super) struct Temp {
     file: File,
-    folder: &'a Folder,
+    folder: Arc<Folder>,
     /// Where the file system has no unnamed files: its private name.
     private_name: Option<OsString>,
     /// What it is to become, for messages.
@@ -37,12 +38,12 @@ pub(super) enum Publication {
     Locked,
 }
 
-impl<'a> Temp<'a> {
+impl Temp {
     /// Makes an empty one that is to become `name`.
-    pub(super) fn create(folder: &'a Folder, name: &OsStr) -> Result<Self, Error> {
+    pub(super) fn create(folder: &Arc<Folder>, name: &OsStr) -> Result<Self, Error> {
         let path = folder.path_of(name);
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        match retry_on_intr(|| openat(folder, c".", flags, Mode::RUSR | Mode::WUSR)) {
+        match retry_on_intr(|| openat(&**folder, c".", flags, Mode::RUSR | Mode::WUSR)) {
             Ok(file) => Self::locked(File::from(file), folder, None, path),
             // Which of them depends on the file system and the kernel's age (open(2), BUGS).
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => Self::create_named(folder, path),
@@ -51,18 +52,18 @@ impl<'a> Temp<'a> {
     }
 
     /// For file systems without unnamed files.
-    fn create_named(folder: &'a Folder, path: PathBuf) -> Result<Self, Error> {
+    fn create_named(folder: &Arc<Folder>, path: PathBuf) -> Result<Self, Error> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let (private_name, file) =
-            with_private_name(|name| retry_on_intr(|| openat(folder, name, flags, Mode::RUSR | Mode::WUSR)))
+            with_private_name(|name| retry_on_intr(|| openat(&**folder, name, flags, Mode::RUSR | Mode::WUSR)))
                 .map_err(|errno| Error::new(Step::Create, &path, errno))?;
         Self::locked(File::from(file), folder, Some(private_name), path)
     }
 
-    fn locked(file: File, folder: &'a Folder, private_name: Option<OsString>, path: PathBuf) -> Result<Self, Error> {
+    fn locked(file: File, folder: &Arc<Folder>, private_name: Option<OsString>, path: PathBuf) -> Result<Self, Error> {
         let temp = Temp {
             file,
-            folder,
+            folder: Arc::clone(folder),
             private_name,
             path,
         };
@@ -90,7 +91,7 @@ impl<'a> Temp<'a> {
         let result = match self.private_name.take() {
             None => self.link(name),
             Some(private) => {
-                let result = move_without_replacing(self.folder, &private, name);
+                let result = move_without_replacing(&self.folder, &private, name);
                 if result.is_err() {
                     self.private_name = Some(private);
                 }
@@ -120,7 +121,7 @@ impl<'a> Temp<'a> {
             Some(private) => private,
             None => with_private_name(|private| self.link(private)).map_err(failed)?.0,
         };
-        let renamed = retry_on_intr(|| renameat(self.folder, &private, self.folder, name));
+        let renamed = retry_on_intr(|| renameat(&*self.folder, &private, &*self.folder, name));
         drop(replaced);
         match renamed {
             Ok(()) => Ok(Publication::Published),
@@ -154,7 +155,7 @@ impl<'a> Temp<'a> {
 
     /// Takes the name away again where it still is this file's. Succeeds as well where it is not.
     pub(super) fn withdraw(&self, name: &OsStr) -> Result<(), Error> {
-        let removed = remove_if_same(self.folder, name, &self.file);
+        let removed = remove_if_same(&self.folder, name, &self.file);
         removed.map_err(|errno| Error::new(Step::Publish, self.folder.path_of(name), errno))
     }
 
@@ -162,28 +163,36 @@ impl<'a> Temp<'a> {
     fn link(&self, name: &OsStr) -> rustix::io::Result<()> {
         let through_proc = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         let follow = AtFlags::SYMLINK_FOLLOW;
-        match retry_on_intr(|| linkat(CWD, through_proc.as_str(), self.folder, name, follow)) {
-            Err(Errno::NOENT) => retry_on_intr(|| linkat(&self.file, c"", self.folder, name, AtFlags::EMPTY_PATH)),
+        match retry_on_intr(|| linkat(CWD, through_proc.as_str(), &*self.folder, name, follow)) {
+            Err(Errno::NOENT) => retry_on_intr(|| linkat(&self.file, c"", &*self.folder, name, AtFlags::EMPTY_PATH)),
             result => result,
         }
     }
 }
 
-impl Drop for Temp<'_> {
+impl Drop for Temp {
     fn drop(&mut self) {
         if let Some(name) = &self.private_name {
             // Nobody is left to tell; the name says whose it is.
-            let _ = remove_if_same(self.folder, name, &self.file);
+            let _ = remove_if_same(&self.folder, name, &self.file);
         }
     }
 }
 
 /// Tries names like `.dwindle-0123456789abcdef.tmp` until one is free.
-fn with_private_name<T>(mut attempt: impl FnMut(&OsStr) -> rustix::io::Result<T>) -> rustix::io::Result<(OsString, T)> {
+fn with_private_name<T>(attempt: impl FnMut(&OsStr) -> rustix::io::Result<T>) -> rustix::io::Result<(OsString, T)> {
+    with_random_name(|random| format!(".dwindle-{random:016x}.tmp").into(), attempt)
+}
+
+/// Tries names made of a random number until one is free.
+pub(super) fn with_random_name<T>(
+    make: impl Fn(u64) -> OsString,
+    mut attempt: impl FnMut(&OsStr) -> rustix::io::Result<T>,
+) -> rustix::io::Result<(OsString, T)> {
     for _ in 0..16 {
         let mut random = [0; 8];
         retry_on_intr(|| getrandom(&mut random, GetRandomFlags::empty()))?;
-        let name = OsString::from(format!(".dwindle-{:016x}.tmp", u64::from_ne_bytes(random)));
+        let name = make(u64::from_ne_bytes(random));
         match attempt(&name) {
             Err(Errno::EXIST) => {}
             result => return result.map(|made| (name, made)),
@@ -193,7 +202,7 @@ fn with_private_name<T>(mut attempt: impl FnMut(&OsStr) -> rustix::io::Result<T>
 }
 
 /// A rename that fails with EEXIST where the name is taken.
-fn move_without_replacing(folder: &Folder, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {
+pub(super) fn move_without_replacing(folder: &Folder, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {
     match retry_on_intr(|| renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE)) {
         // Not every file system knows the flag; they all know links, or there is no safe way.
         Err(Errno::INVAL | Errno::NOSYS) => {
@@ -222,10 +231,10 @@ mod tests {
     use std::path::Path;
 
     /// A temp of each kind, holding `new`, is handed to `body` in a folder of its own.
-    fn for_each_kind(body: impl Fn(Temp<'_>, &Path)) {
+    fn for_each_kind(body: impl Fn(Temp, &Path)) {
         for named in [false, true] {
             let base = tempfile::tempdir().unwrap();
-            let folder = Folder::open(base.path()).unwrap();
+            let folder = Arc::new(Folder::open(base.path()).unwrap());
             let temp = if named {
                 Temp::create_named(&folder, base.path().join("F.gz")).unwrap()
             } else {

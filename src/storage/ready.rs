@@ -10,9 +10,12 @@ use rustix::fs::{Dir, FileType};
 use rustix::io::Errno;
 
 use super::dir::{Folder, is_gone, kind_of, name_of};
+use super::lease::{self, NoLease};
+use super::marker::Marker;
+use super::remote::remote_file_system;
 use super::status::Status;
 use crate::model::{Error, Reason, Step};
-use crate::policy::{HEAD_BYTES, Select, compressed_format, is_superseded};
+use crate::policy::{HEAD_BYTES, Select, WriterCheck, compressed_format, is_superseded};
 
 /// What makes a file of a watched folder ready.
 #[derive(Clone, Debug)]
@@ -20,6 +23,7 @@ pub(crate) struct Rules {
     pub(crate) select: Arc<Select>,
     /// How long nothing may have touched it.
     pub(crate) settle: Duration,
+    pub(crate) writer_check: WriterCheck,
 }
 
 /// What a look found.
@@ -29,6 +33,8 @@ pub(crate) enum Look {
     Pass(Reason),
     /// It may be ready after this long, if nothing touches it.
     NotYet(Duration),
+    /// Somebody has it open for writing, or mapped writable.
+    InUse,
     IsFolder,
     Gone,
 }
@@ -39,18 +45,40 @@ pub(crate) struct Candidate {
     pub(crate) file: File,
     pub(crate) name: OsString,
     pub(crate) status: Status,
+    /// Whether a lease on it was taken. It ends with the file.
+    pub(crate) leased: bool,
+    /// Where one was waited for: to be removed when the file has been dealt with.
+    pub(crate) marker: Option<Marker>,
+}
+
+impl Candidate {
+    /// Whether somebody wants to write to it, as far as a lease tells.
+    pub(super) fn has_lost_its_lease(&self) -> bool {
+        self.leased && !lease::is_held(&self.file)
+    }
 }
 
 /// Looks at one name of an open folder. Never follows a symbolic link and never waits on a FIFO or device. Whether name and path are
 /// ours to take is not asked here.
 ///
 /// A file is asked whether it is quiet before anything else that a writer may still change: it may yet get its first byte, or lose the
-/// second name through which it was published.
+/// second name through which it was published. Only its marker is asked for before that, where it has to have one: while it has none,
+/// there is nothing to wait for but the marker, and that raises an event.
 pub(crate) fn look(parent: &Folder, name: &OsStr, rules: &Rules, now: SystemTime) -> Result<Look, Error> {
     // Opening alone would do something to a FIFO's writer or to a device, so the name is asked first; the answer counts only after it
     // has been given again by the descriptor.
     let Some(status) = parent.status(name)? else {
         return Ok(Look::Gone);
+    };
+    if let Some(verdict) = judge_kind(&status) {
+        return Ok(verdict);
+    }
+    let marker = match rules.select.marker_of(name) {
+        None => None,
+        Some(marker) => match Marker::find(parent, marker.clone())? {
+            None => return Ok(Look::Pass(Reason::NoMarker(marker))),
+            found => found,
+        },
     };
     if let Some(verdict) = judge(&status, rules, now) {
         return Ok(verdict);
@@ -60,6 +88,11 @@ pub(crate) fn look(parent: &Folder, name: &OsStr, rules: &Rules, now: SystemTime
         Err(error) => return explain(error),
     };
     let failed = |errno: Errno| Error::new(Step::Look, parent.path_of(name), errno);
+    // Before its status is taken: from here on nobody changes the file unnoticed.
+    let leased = match rules.writer_check {
+        WriterCheck::Quiet => Ok(()),
+        WriterCheck::Lease => lease_on(parent, &file),
+    };
     let status = Status::of(&file).map_err(failed)?;
     if let Some(verdict) = judge(&status, rules, now) {
         return Ok(verdict);
@@ -70,20 +103,34 @@ pub(crate) fn look(parent: &Folder, name: &OsStr, rules: &Rules, now: SystemTime
     if rules.select.needs_siblings(name) && !superseded(parent, name)? {
         return Ok(Look::Pass(Reason::PossiblyLive));
     }
-    Ok(Look::Ready(Candidate {
-        file,
-        name: name.to_owned(),
-        status,
-    }))
+    match leased {
+        Ok(()) => Ok(Look::Ready(Candidate {
+            file,
+            name: name.to_owned(),
+            status,
+            leased: rules.writer_check == WriterCheck::Lease,
+            marker,
+        })),
+        Err(NoLease::Writer) => Ok(Look::InUse),
+        Err(NoLease::Unavailable(cause)) => Ok(Look::Pass(Reason::NoLease(cause.to_string()))),
+    }
+}
+
+/// On a file system whose writers may be elsewhere, a lease says nothing, whether it is granted or not.
+fn lease_on(parent: &Folder, file: &File) -> Result<(), NoLease> {
+    match remote_file_system(parent) {
+        Some(name) => {
+            let message = format!("on {name}, others may write unseen");
+            Err(NoLease::Unavailable(std::io::Error::other(message)))
+        }
+        None => lease::take(file),
+    }
 }
 
 /// Everything that metadata alone can decide; nothing where nothing speaks against the file.
 fn judge(status: &Status, rules: &Rules, now: SystemTime) -> Option<Look> {
-    match status.kind {
-        FileType::RegularFile => {}
-        FileType::Directory => return Some(Look::IsFolder),
-        FileType::Symlink => return Some(Look::Pass(Reason::SymbolicLink)),
-        _ => return Some(Look::Pass(Reason::NotRegular)),
+    if let Some(verdict) = judge_kind(status) {
+        return Some(verdict);
     }
     let quiet = status.fingerprint.quiet_for(now);
     if quiet < rules.settle {
@@ -97,6 +144,15 @@ fn judge(status: &Status, rules: &Rules, now: SystemTime) -> Option<Look> {
         rules.select.size(status.fingerprint.size).err()?
     };
     Some(Look::Pass(reason))
+}
+
+fn judge_kind(status: &Status) -> Option<Look> {
+    match status.kind {
+        FileType::RegularFile => None,
+        FileType::Directory => Some(Look::IsFolder),
+        FileType::Symlink => Some(Look::Pass(Reason::SymbolicLink)),
+        _ => Some(Look::Pass(Reason::NotRegular)),
+    }
 }
 
 /// What it means that a name which was a regular file's a moment ago could not be opened.
@@ -168,6 +224,7 @@ mod tests {
         Rules {
             select: select_everything(),
             settle: Duration::from_secs(settle),
+            writer_check: WriterCheck::Lease,
         }
     }
 
@@ -249,6 +306,7 @@ mod tests {
         let rules = Rules {
             select: Arc::new(Select::new(&watch).unwrap()),
             settle: Duration::ZERO,
+            writer_check: WriterCheck::Lease,
         };
         let folder = Folder::open(base.path()).unwrap();
         let look_at_older = || look(&folder, OsStr::new("app.log-20260101"), &rules, SystemTime::now()).unwrap();
@@ -261,6 +319,40 @@ mod tests {
         }
         fs::write(path("app.log-20260102"), "text").unwrap();
         assert!(matches!(look_at_older(), Look::Ready(_)));
+    }
+
+    #[test]
+    fn a_file_is_ready_only_beside_its_marker_and_is_not_waited_for_before() {
+        let base = tempfile::tempdir().unwrap();
+        let watch = Watch::new(base.path(), Preset::Inbox).with_marker("{name}.done");
+        let rules = Rules {
+            select: Arc::new(Select::new(&watch).unwrap()),
+            settle: Duration::from_secs(100),
+            writer_check: WriterCheck::Lease,
+        };
+        let folder = Folder::open(base.path()).unwrap();
+        let look_in = |seconds| {
+            let now = SystemTime::now() + Duration::from_secs(seconds);
+            look(&folder, OsStr::new("a"), &rules, now).unwrap()
+        };
+        let no_marker = Reason::NoMarker("a.done".into());
+        assert!(matches!(look_in(0), Look::Gone));
+        fs::write(base.path().join("a.done"), "").unwrap();
+        assert!(matches!(look_in(0), Look::Gone));
+        fs::write(base.path().join("a"), "text").unwrap();
+        assert!(matches!(look_in(0), Look::NotYet(_)));
+        match look_in(101) {
+            Look::Ready(candidate) => assert!(candidate.marker.is_some()),
+            other => panic!("{other:?}"),
+        }
+        fs::remove_file(base.path().join("a.done")).unwrap();
+        symlink("a", base.path().join("a.done")).unwrap();
+        for seconds in [0, 101] {
+            match look_in(seconds) {
+                Look::Pass(reason) => assert_eq!(reason, no_marker),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use rustix::fs::{Dir, DirEntry, FileType, OFlags};
 use rustix::io::Errno;
 
 use super::dir::{Folder, kind_of, name_of, open_beneath};
+use super::recover::is_leftover;
 use crate::model::{Error, Reason, Step};
 use crate::policy::Select;
 
@@ -41,6 +42,8 @@ struct Level {
 pub(crate) struct Batch {
     /// Paths relative to the watched folder, selected by name, kind regular when listed. Look at each before use.
     pub(crate) files: Vec<PathBuf>,
+    /// What an earlier run may have left, or another may be at.
+    pub(crate) leftovers: Vec<PathBuf>,
     /// Whether that was all.
     pub(crate) end: bool,
 }
@@ -77,7 +80,7 @@ impl Scan {
     pub(crate) fn next_batch(&mut self, most: usize, tell: &mut dyn FnMut(Sight<'_>)) -> Batch {
         let mut batch = Batch::default();
         for _ in 0..ENTRIES_A_BATCH {
-            if batch.files.len() >= most {
+            if batch.files.len() + batch.leftovers.len() >= most {
                 return batch;
             }
             let Some(level) = self.open.last_mut() else {
@@ -120,6 +123,9 @@ impl Scan {
             _ => Err(Reason::NotRegular),
         };
         match verdict {
+            Err(Reason::OwnTemporary) if kind == FileType::RegularFile && is_leftover(&name) => {
+                batch.leftovers.push(relative);
+            }
             Err(reason) => tell(Sight::PassedOver(&relative, reason)),
             Ok(()) if kind == FileType::Directory => self.descend(&name, relative, tell),
             Ok(()) => batch.files.push(relative),

@@ -1,5 +1,6 @@
 //! Why the work on a file ended before its end.
 
+use super::commit::Done;
 use crate::model::Error;
 
 /// Nothing was published, or it was withdrawn; the original is as it was left by whoever touched it.
@@ -13,6 +14,18 @@ pub(super) enum Stopped {
     Gone,
     /// The caller wants no more of it.
     Cancelled,
+}
+
+impl Stopped {
+    /// As the end of a commit.
+    pub(super) fn into_done(self) -> Result<Done, Error> {
+        match self {
+            Stopped::Changed => Ok(Done::Changed),
+            Stopped::Gone => Ok(Done::Gone),
+            Stopped::Cancelled => Ok(Done::Cancelled),
+            Stopped::Failed(error) => Err(error),
+        }
+    }
 }
 
 impl From<Error> for Stopped {

@@ -34,6 +34,15 @@ impl Polls {
         self.detects_system_calls = true;
     }
 
+    /// Polls a task on an executor that is not ours to watch; with what is returned comes whether that blocked.
+    #[allow(dead_code)] // one of the two binaries that this is part of has no such executor
+    pub(crate) fn listen<T>(poll: impl FnOnce() -> T) -> (T, Option<String>) {
+        let outer = POLLED.replace(Some(POLLED.get().unwrap_or(0)));
+        let value = poll();
+        POLLED.set(outer);
+        (value, BLOCKED.take())
+    }
+
     /// Polls a task.
     ///
     /// # Panics
@@ -53,42 +62,53 @@ impl Polls {
 }
 
 /// What the kernel says of this thread. That it slept while it could have run is what is left of the time when running and waiting
-/// for a processor are taken from it (`proc_pid_io(5)`; "schedstat" in the kernel's sched-stats.rst).
+/// for a processor are taken from it (`proc_pid_io(5)`; "schedstat" in the kernel's sched-stats.rst), if it gave its processor up by itself
+/// at all (`proc_pid_status(5)`): a virtual machine's may be taken away without a word.
 #[derive(Clone, Copy)]
 struct Facts {
     at: Instant,
     calls: u64,
     busy: Duration,
+    given_up: u64,
 }
 
 impl Facts {
     fn read() -> Self {
         thread_local! {
-            static FILES: [File; 2] = ["io", "schedstat"]
+            static FILES: [File; 3] = ["io", "schedstat", "status"]
                 .map(|name| File::open(format!("/proc/thread-self/{name}")).expect("/proc is mounted"));
         }
-        let [io, times] = FILES.with(|files| files.each_ref().map(numbers));
+        let [io, times, status] = FILES.with(|files| files.each_ref().map(read));
+        let (io, times) = (numbers(&io), numbers(&times));
+        let given_up = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
         Facts {
             at: Instant::now(),
             // Calls of read and write.
             calls: io[2] + io[3],
             busy: Duration::from_nanos(times[0] + times[1]),
+            given_up: numbers(given_up.expect("a line of status"))[0],
         }
     }
 
-    /// What happened up to `after` that blocks. Reading the facts took two calls itself.
+    /// What happened up to `after` that blocks. Reading the facts took three calls itself.
     fn told_by(&self, after: &Facts) -> Option<String> {
-        let calls = after.calls.saturating_sub(self.calls + 2);
+        let calls = after.calls.saturating_sub(self.calls + 3);
         let slept = (after.at - self.at).saturating_sub(after.busy.saturating_sub(self.busy));
-        (calls > 0 || slept >= LONG_SLEEP).then(|| format!("{calls} calls of read or write, slept {slept:?}"))
+        let has_slept = slept >= LONG_SLEEP && after.given_up > self.given_up;
+        (calls > 0 || has_slept).then(|| format!("{calls} calls of read or write, slept {slept:?}"))
     }
 }
 
-fn numbers(file: &File) -> Vec<u64> {
-    let mut text = [0; 256];
-    let length = file.read_at(&mut text, 0).expect("a file of /proc");
-    let text = String::from_utf8_lossy(&text[..length]);
+fn numbers(text: &str) -> Vec<u64> {
     text.split_ascii_whitespace()
         .filter_map(|word| word.parse().ok())
         .collect()
+}
+
+fn read(file: &File) -> String {
+    let mut text = [0; 4096];
+    let length = file.read_at(&mut text, 0).expect("a file of /proc");
+    String::from_utf8_lossy(&text[..length]).into_owned()
 }

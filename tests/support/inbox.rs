@@ -210,6 +210,17 @@ pub(crate) struct State {
     changed: (i64, i64),
 }
 
+impl State {
+    /// Whether it is the same file with the same content: a rename changes only its last change.
+    pub(crate) fn same_file(&self, other: &State) -> bool {
+        let renamed = State {
+            changed: other.changed,
+            ..self.clone()
+        };
+        renamed == *other
+    }
+}
+
 /// Every name below a folder, with the state of what has it.
 pub(crate) fn state_below(folder: &Path) -> BTreeMap<String, State> {
     let state = |name: String| {

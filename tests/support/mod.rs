@@ -2,17 +2,23 @@
 //! for what must come true, and compares each `.gz` with the [`Original`] it remembers.
 
 pub(crate) mod blocking;
+pub(crate) mod clock;
 pub(crate) mod data;
 pub(crate) mod files;
 pub(crate) mod gz;
+pub(crate) mod host;
 pub(crate) mod inbox;
+pub(crate) mod memory;
+pub(crate) mod mounts;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod sandbox;
 pub(crate) mod simulator;
 pub(crate) mod skip;
 pub(crate) mod source;
+pub(crate) mod strace;
 pub(crate) mod tokio;
+pub(crate) mod tracer;
 pub(crate) mod wait;
 
 pub(crate) use data::Data;

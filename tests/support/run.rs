@@ -27,7 +27,8 @@ pub(crate) struct Dwindle {
 }
 
 impl Dwindle {
-    /// The program, to run in the sandbox's root. Of the environment it gets `PATH` and a runtime folder of its own, `.runtime`.
+    /// The program, to run in the sandbox's root. Of the environment it gets `PATH` and a runtime folder of its own, `.runtime`,
+    /// whoever it runs as.
     pub(crate) fn new(sandbox: &Sandbox) -> Self {
         Self::from_program(sandbox, env!("CARGO_BIN_EXE_dwindle"))
     }
@@ -41,10 +42,13 @@ impl Dwindle {
     }
 
     fn from_program(sandbox: &Sandbox, program: &str) -> Self {
-        let runtime = sandbox.folder(".runtime");
+        let runtime = sandbox.private_folder(".runtime");
         Dwindle {
             program: vec![program.into()],
-            environment: vec![("XDG_RUNTIME_DIR".into(), runtime.into())],
+            environment: vec![
+                ("RUNTIME_DIRECTORY".into(), runtime.clone().into()),
+                ("XDG_RUNTIME_DIR".into(), runtime.into()),
+            ],
             input: Vec::new(),
             root: sandbox.root().to_path_buf(),
             deadline: wait::DEADLINE,
@@ -84,18 +88,24 @@ impl Dwindle {
     }
 
     /// Starts it by another program, which has to become it (execve), so that signals reach it.
-    pub(crate) fn started_by<const N: usize>(mut self, wrapper: [&str; N]) -> Self {
-        self.program.splice(0..0, wrapper.map(OsString::from));
+    pub(crate) fn started_by<'a>(mut self, wrapper: impl IntoIterator<Item = &'a str>) -> Self {
+        self.program.splice(0..0, wrapper.into_iter().map(OsString::from));
         self
     }
 
-    pub(crate) fn start(self) -> Running {
+    /// As it is to be started, for those who start it in their own way; its input is not part of that.
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program[0]);
         command.args(&self.program[1..]).current_dir(&self.root);
         command
             .env_clear()
             .envs(env::var_os("PATH").map(|path| ("PATH", path)))
-            .envs(self.environment);
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    pub(crate) fn start(self) -> Running {
+        let mut command = self.command();
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -156,11 +166,27 @@ impl Running {
         });
     }
 
+    /// Waits until such a line, complete or not, stands in its log; `what` is for the message when none comes.
+    pub(crate) fn wait_for_line(&mut self, what: &str, is_it: impl Fn(&str) -> bool) {
+        let stderr = self.stderr.clone();
+        self.wait_for(&format!("the line {what:?}"), || stderr.text().lines().any(&is_it));
+    }
+
     /// Waits until these and no others are the names below `folder`, as [`names_below`] gives them, whatever the order here.
     pub(crate) fn wait_for_names(&mut self, folder: &Path, names: impl IntoIterator<Item = impl Into<String>>) {
         let mut names: Vec<String> = names.into_iter().map(Into::into).collect();
         names.sort();
         self.wait_for(&format!("exactly {names:?}"), || names_below(folder) == names);
+    }
+
+    /// Waits until it has begun an output in the folder: a file without a name, open.
+    pub(crate) fn wait_for_output_in(&mut self, folder: &Path) {
+        let descriptors = PathBuf::from(format!("/proc/{}/fd", self.process_id()));
+        self.wait_for("a file in work", || {
+            let open = fs::read_dir(&descriptors).into_iter().flatten().flatten();
+            open.filter_map(|entry| fs::read_link(entry.path()).ok())
+                .any(|path| path.starts_with(folder) && path.to_string_lossy().ends_with(" (deleted)"))
+        });
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -320,7 +346,7 @@ mod tests {
         let stdout = String::from_utf8(output.stdout).unwrap();
         let mut names: Vec<_> = stdout.lines().filter_map(|line| line.split('=').next()).collect();
         names.sort_unstable();
-        assert_eq!(names, ["DWINDLE_LEVEL", "PATH", "XDG_RUNTIME_DIR"]);
+        assert_eq!(names, ["DWINDLE_LEVEL", "PATH", "RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"]);
     }
 
     #[test]

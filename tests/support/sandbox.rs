@@ -1,6 +1,7 @@
 //! A private folder for each test, removed with it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -44,6 +45,13 @@ impl Sandbox {
     pub(crate) fn folder(&self, name: impl AsRef<Path>) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(&path).expect("a new folder");
+        path
+    }
+
+    /// Makes a folder that only its owner may enter, whatever the umask.
+    pub(crate) fn private_folder(&self, name: impl AsRef<Path>) -> PathBuf {
+        let path = self.folder(name);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("our own folder");
         path
     }
 

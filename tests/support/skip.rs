@@ -5,11 +5,16 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::thread;
 
-/// `needs!(root)` or `needs!(tool "setfacl")` as a test's first line: without it the test ends here, saying so on stderr; with
+/// `needs!(root)`, `needs!(mounts)` or `needs!(tool "setfacl")` as a test's first line: without it the test ends here, saying so on stderr; with
 /// `DWINDLE_NO_SKIP=1`, which continuous integration sets, it fails instead.
 macro_rules! needs {
     (root) => {
         if !$crate::support::skip::present("root", rustix::process::geteuid().is_root()) {
+            return;
+        }
+    };
+    (mounts) => {
+        if !$crate::support::skip::present("mount(8), as root", $crate::support::mounts::are_possible()) {
             return;
         }
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Millis;
 use super::world::folder_path;
 use crate::agent::job::Attempt;
-use crate::model::Report;
+use crate::model::{Class, Report};
 use crate::policy::WatchId;
 
 /// How far back the load is looked at.
@@ -26,10 +26,18 @@ pub(super) struct Account {
     on_disk: Report,
     /// As the observer was told.
     told: Report,
-    /// Files whose last try failed.
-    failing: BTreeSet<Name>,
+    /// Files whose last try failed, and when it ended.
+    failing: BTreeMap<Name, Millis>,
     /// Scans that failed and were not to be tried again; in one pass each is a failure.
     scans_given_up: u64,
+    /// Subfolders that a scan left out, and that are still to be told of.
+    untold: BTreeSet<Name>,
+    /// From then on it makes but one pass, in which each of these is a failure.
+    once_from: Option<Millis>,
+    /// How often a subfolder was left out in that pass: at the least, and at the most.
+    left_out: (u64, u64),
+    /// And before it: of these, what the last scan had to leave out for good is a failure, too.
+    left_out_before: u64,
     /// Folders that are told to be lost.
     lost: BTreeSet<PathBuf>,
     /// When a folder's return, or a scan's failure, last put off everything in it.
@@ -74,10 +82,10 @@ impl Account {
         self.jobs.push((name, now, until));
     }
 
-    pub(super) fn job_ends(&mut self, watch: WatchId, path: &Path, attempt: Option<&Attempt>) {
+    pub(super) fn job_ends(&mut self, watch: WatchId, path: &Path, attempt: Option<&Attempt>, at: Millis) {
         let name = (folder_path(watch), path.to_owned());
         match attempt {
-            None | Some(Attempt::Failed(_)) => self.failing.insert(name),
+            None | Some(Attempt::Failed(_)) => self.failing.insert(name, at),
             Some(_) => self.failing.remove(&name),
         };
     }
@@ -105,6 +113,12 @@ impl Account {
         self.disturbed.get(&watch).copied().unwrap_or_default()
     }
 
+    /// When the last try on the file failed, where it did.
+    pub(super) fn failed_at(&self, watch: WatchId, path: &Path) -> Millis {
+        let name = (folder_path(watch), path.to_owned());
+        self.failing.get(&name).copied().unwrap_or_default()
+    }
+
     pub(super) fn give_up_at(&mut self, at: Millis) {
         self.gives_up_at = Some(self.gives_up_at.map_or(at, |earlier| earlier.min(at)));
     }
@@ -123,6 +137,22 @@ impl Account {
 
     pub(super) fn close(&mut self) {
         self.open -= 1;
+    }
+
+    pub(super) fn once_from(&mut self, now: Millis) {
+        self.once_from.get_or_insert(now);
+    }
+
+    /// A scan could not come into these subfolders.
+    pub(super) fn left_out(&mut self, watch: WatchId, folders: &[(PathBuf, Class)]) {
+        let names = folders.iter().map(|(folder, _)| (folder_path(watch), folder.clone()));
+        self.untold.extend(names);
+    }
+
+    /// Before a scan goes on, what it left out must have been told.
+    pub(super) fn check_left_out(&mut self, watch: WatchId) {
+        let untold = self.untold.iter().find(|name| name.0 == folder_path(watch)).cloned();
+        self.demand(untold.is_none(), || format!("nobody told of {untold:?}"));
     }
 
     pub(super) fn told(&mut self) {
@@ -153,9 +183,16 @@ impl Account {
         self.told.skipped += 1;
     }
 
-    pub(super) fn told_failed(&mut self, folder: &Path, source: &Path) {
+    pub(super) fn told_failed(&mut self, folder: &Path, source: &Path, now: Millis) {
         let name = (folder.to_owned(), source.to_owned());
-        let fails = self.failing.contains(&name);
+        if self.untold.remove(&name) {
+            // In the very moment of the command, it may be before or after it.
+            self.left_out_before += u64::from(self.once_from.is_none());
+            self.left_out.0 += u64::from(self.once_from.is_some_and(|from| from < now));
+            self.left_out.1 += u64::from(self.once_from.is_some_and(|from| from <= now));
+            return;
+        }
+        let fails = self.failing.contains_key(&name);
         self.demand(fails, || format!("{} did not fail", source.display()));
     }
 
@@ -175,8 +212,8 @@ impl Account {
     }
 
     /// The report, the observer and the disk tell the same. `forgets` where files may have been forgotten with their watch, or for
-    /// want of room.
-    pub(super) fn check_report(&mut self, report: &Report, forgets: bool) {
+    /// want of room; `is_one_pass` where nothing cut the one pass short.
+    pub(super) fn check_report(&mut self, report: &Report, forgets: bool, is_one_pass: bool) {
         let same = |other: &Report| {
             let numbers = |report: &Report| (report.compressed, report.bytes_in, report.bytes_out);
             numbers(report) == numbers(other)
@@ -187,8 +224,12 @@ impl Account {
             format!("{report:?}, and told {told:?}")
         });
         if !forgets {
-            let accounted = report.failed <= failing + self.scans_given_up && failing <= report.failed + report.left;
-            self.demand(accounted, || format!("{report:?}, and {failing} files failed"));
+            let (least, most) = self.left_out;
+            let least = failing + if is_one_pass { least } else { 0 };
+            let before = self.once_from.map_or(0, |_| self.left_out_before);
+            let most = failing + self.scans_given_up + before + most;
+            let accounted = report.failed <= most && least <= report.failed + report.left;
+            self.demand(accounted, || format!("{report:?}, and {least} to {most} failed"));
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::disk::Kind;
+use super::disk::Folder;
 use super::simulator::Simulator;
 use super::world::{LONGEST_JOB, State};
 use super::{Happening, Millis, REST, ROOMY, SLACK, Simulation};
@@ -64,7 +64,8 @@ impl Simulation {
         match end {
             End::Abort | End::DropHandle => self.world.lock().account.give_up_at(now),
             End::Drain(Some(limit)) => self.world.lock().account.give_up_at(now + limit),
-            End::Drain(None) | End::Once { .. } | End::DropRuntime => {}
+            End::Once { .. } => self.world.lock().account.once_from(now),
+            End::Drain(None) | End::DropRuntime => {}
         }
         match end {
             End::Drain(limit) => {
@@ -119,10 +120,8 @@ impl Simulation {
         }
         let State { folders, account, .. } = &mut *state;
         for (watch, folder) in folders.iter().filter(|(_, folder)| !folder.is_removed) {
-            let open = folder.files.iter().find(|(_, file)| file.kind == Kind::Plain);
-            account.demand(open.is_none(), || {
-                format!("{open:?} of {watch:?} was never compressed", open = open.map(|it| it.0))
-            });
+            let open = folder.open_work();
+            account.demand(open.is_none(), || format!("{open:?} of {watch:?} was never compressed"));
         }
     }
 
@@ -137,7 +136,7 @@ impl Simulation {
         let calls = self.calls.load(Ordering::SeqCst);
         let forgets = self.removes || self.files != ROOMY;
         let mut state = self.world.lock();
-        let account = &mut state.account;
+        let State { folders, account, .. } = &mut *state;
         account.problem()?;
         let Some(told) = account.finished else {
             return Err("it does not end in time".to_owned());
@@ -146,7 +145,14 @@ impl Simulation {
         account.demand(tasks + work == 0, || {
             format!("{tasks} tasks and {work} pieces of work are left")
         });
-        account.check_report(&told, forgets);
+        let is_one_pass = matches!(self.ending, Some(End::Once { .. }));
+        account.check_report(&told, forgets, is_one_pass);
+        if self.quiet_from == 0 && told.failed + told.left == 0 {
+            let mut open = folders.values().filter_map(Folder::unlinked_work);
+            account.demand(open.next().is_none(), || {
+                "a file was forgotten in the one pass".to_owned()
+            });
+        }
         let report = self.report.lock().expect("no panic");
         let is_dropped = self.ending == Some(End::DropHandle);
         let same = matches!(&*report, Some(Ok(report)) if *report == told);

@@ -40,7 +40,7 @@ use world::{SimulatedFolder, State, Told, World, folder_path};
 /// Milliseconds since the start.
 type Millis = u64;
 
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 10_000;
 
 /// After this long a finished file that was told of must be compressed, if the workers are not busy.
 const SLACK: Millis = 120_000;
@@ -78,6 +78,8 @@ fn run(seed: u64, traced: bool) -> Run {
 #[derive(Debug)]
 enum Happening {
     Change,
+    /// More files than a small table holds stay unready; only a scan finds them.
+    Crowd(WatchId),
     Tell(WatchId, Event),
     /// A writer came back to the file while it was with a worker.
     Touched(WatchId, PathBuf),
@@ -220,6 +222,11 @@ impl Simulation {
                 _ => state.plan_in(at, Happening::Change),
             }
         }
+        // Rare, for it takes long.
+        if self.files != ROOMY && state.rng.u8(..24) == 0 {
+            let at = state.rng.u64(0..self.quiet_from);
+            state.plan_in(at, Happening::Crowd(WatchId(1)));
+        }
         if state.rng.u8(..3) == 0 {
             let rests_at = self.quiet_from + REST;
             state.plan_in(rests_at, Happening::End(End::Drain(None)));
@@ -232,6 +239,7 @@ impl Simulation {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Change => self.change(),
+            Happening::Crowd(watch) => self.crowd(watch),
             Happening::Tell(watch, event) => self.deliver(watch, &event),
             Happening::Touched(watch, path) => self.tell_of_file(watch, &path, 0),
             Happening::Check(watch, path, owed) => self.check(watch, path, owed),
@@ -273,10 +281,20 @@ impl Simulation {
             Change::Subfolder(path, files) => {
                 let is_told = self.tell_of_folder(watch, &path);
                 for (path, until) in files {
-                    let is_told = is_told || self.tell_of(watch, &path, until - now, Event::File(path.clone()));
+                    let is_told =
+                        is_told || self.tell_of(watch, &path, until.saturating_sub(now), Event::File(path.clone()));
                     self.owe(watch, &path, !is_told);
                 }
             }
+        }
+    }
+
+    fn crowd(&self, watch: WatchId) {
+        let mut state = self.world.lock();
+        let State { rng, folders, now, .. } = &mut *state;
+        if let Some(folder) = folders.get_mut(&watch) {
+            folder.crowd(rng, *now, 24);
+            state.plan_in(0, Happening::Tell(watch, Event::Lost));
         }
     }
 
@@ -357,15 +375,23 @@ impl Simulation {
         let Some(file) = file.filter(|file| file.kind == Kind::Plain && file.identity == owed.identity) else {
             return;
         };
-        let last_change = file.finished_at().max(owed.told_at).max(account.disturbed_at(watch));
+        let disturbed_at = account.disturbed_at(watch).max(account.failed_at(watch, &path));
+        let last_change = file.finished_at().max(owed.told_at).max(disturbed_at);
         let interval = match folder.native {
-            true if owed.is_silent => SWEEP,
+            // While it has a second name it is passed over, and nothing tells when that goes.
+            true if owed.is_silent || file.is_linked() => SWEEP,
             true => 0,
             false => folder.poll_interval,
         };
-        let room = if self.files == ROOMY { 0 } else { 5 * SLACK };
+        // Where room is short, a file that goes on failing may be left to the regular scans.
+        let room = match self.files {
+            ROOMY => 0,
+            _ if file.fails() => SWEEP + 5 * SLACK,
+            _ => 5 * SLACK,
+        };
         let due = last_change + folder.settle + interval + SLACK + room;
-        let is_excused = folder.is_removed || !folder.is_reachable || account.is_busy(*now);
+        let is_excused =
+            folder.is_removed || !folder.is_reachable || folder.is_shut_away(&path) || account.is_busy(*now);
         let wait = if is_excused { SLACK } else { due.saturating_sub(*now) };
         let is_late = wait == 0;
         account.demand(!is_late, || {

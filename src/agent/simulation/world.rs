@@ -11,13 +11,15 @@ use fastrand::Rng;
 
 use super::account::Account;
 use super::blocking::assert_may_block;
-use super::disk::{Folder, Look};
+use super::disk::{Folder, Kind, Look};
 use super::simulator::take_time;
 use super::{Happening, Millis};
 use crate::agent::job::{Attempt, Batch, Cancel, Job, Walk};
-use crate::model::{Error, Observer, Reason, Report, Step};
+use crate::agent::pool::{Unfinished, Worked};
+use crate::model::{Class, Error, Observer, Reason, Report, Step};
 use crate::policy::WatchId;
 use crate::runtime::Runtime;
+use crate::storage::Syncs;
 
 /// The longest that a job takes.
 pub(super) const LONGEST_JOB: Millis = 5_000;
@@ -87,8 +89,11 @@ impl State {
         self.trace.take().unwrap_or_default()
     }
 
-    fn job_takes(&mut self) -> Millis {
-        let longest = if self.rng.bool() { 20 } else { LONGEST_JOB };
+    fn job_takes(&mut self, watch: WatchId, path: &Path) -> Millis {
+        // A file that is held open is only looked at.
+        let file = self.folders.get(&watch).and_then(|folder| folder.files.get(path));
+        let is_short = file.is_some_and(|file| file.kind == Kind::Held) || self.rng.bool();
+        let longest = if is_short { 20 } else { LONGEST_JOB };
         self.rng.u64(0..longest)
     }
 
@@ -109,6 +114,7 @@ impl State {
             // Past the panic hook, which would print.
             Look::Cursed => resume_unwind(Box::new("on purpose")),
             Look::PassedOver => Attempt::Skipped(Reason::UpToDate),
+            Look::HardLinked => Attempt::Skipped(Reason::HardLinks),
             Look::NotYet(wait) => Attempt::NotYet(Duration::from_millis(wait)),
             Look::Finished if self.rng.u8(..24) == 0 => {
                 folder.touch(path, now);
@@ -134,6 +140,7 @@ impl State {
         let draw = self.rng.u8(..);
         let batch = self.rng.usize(1..=most.min(8));
         let now = self.now;
+        self.account.check_left_out(walk.watch);
         let Some(folder) = self.folders.get_mut(&walk.watch) else {
             return Err(Error::permanent(Step::List, &walk.folder, "no such watch"));
         };
@@ -146,15 +153,18 @@ impl State {
             resume_unwind(Box::new("on purpose"));
         }
         let polling = draw == 2 && std::mem::take(&mut folder.native);
+        let mut failed = Vec::new();
         if walk.last.is_none() {
-            folder.watch(&walk.folder);
+            walk.left_out = folder.enter(&walk.folder);
+            failed = walk.left_out.iter().map(|it| left_out(walk.watch, it)).collect();
+            self.account.left_out(walk.watch, &walk.left_out);
         }
-        let (files, end) = folder.list(&walk.folder, walk.last.as_ref(), batch);
+        let (files, end) = folder.list(&walk.folder, &walk.left_out, walk.last.as_ref(), batch);
         walk.last = files.last().cloned().or(walk.last.take());
         Ok(Batch {
             files,
             end,
-            failed: Vec::new(),
+            failed,
             polling: polling.then(|| "on purpose".to_owned()),
         })
     }
@@ -162,6 +172,15 @@ impl State {
 
 pub(super) fn folder_path(watch: WatchId) -> PathBuf {
     format!("w{}", watch.0).into()
+}
+
+/// The error of a subfolder that a scan has to leave out.
+fn left_out(watch: WatchId, (folder, class): &(PathBuf, Class)) -> Error {
+    let path = folder_path(watch).join(folder);
+    match class {
+        Class::Transient => Error::transient(Step::List, path, "on purpose"),
+        Class::Permanent => Error::permanent(Step::List, path, "on purpose"),
+    }
 }
 
 fn millis(duration: Duration) -> Millis {
@@ -185,24 +204,36 @@ impl SimulatedFolder {
 }
 
 impl Job for SimulatedFolder {
-    fn attempt(&self, file: &Path, cancel: &Cancel) -> Attempt {
+    fn attempt(&self, file: &Path, cancel: &Cancel) -> Worked<Attempt> {
         assert_may_block("a job");
         let mut state = self.world.lock();
-        let takes = state.job_takes();
+        let takes = state.job_takes(self.watch, file);
         take_time(Duration::from_millis(takes));
         let now = state.now;
         state.account.job_begins(self.watch, file, now, now + takes);
         let attempt =
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| state.attempt(self.watch, file, cancel)));
-        state.account.job_ends(self.watch, file, attempt.as_ref().ok());
+        state
+            .account
+            .job_ends(self.watch, file, attempt.as_ref().ok(), now + takes);
         state.tell(|| {
             let what = attempt
                 .as_ref()
                 .map_or("panics".to_owned(), |it| format!("{:?}", it.outcome()));
             format!("  job on {:?} {}, for {takes} ms: {what}", self.watch, file.display())
         });
+        let turns = state.rng.u32(0..3);
         drop(state);
-        attempt.unwrap_or_else(|panic| resume_unwind(panic))
+        let attempt = attempt.unwrap_or_else(|panic| resume_unwind(panic));
+        let rest = Rest {
+            attempt,
+            turns,
+            world: Arc::clone(&self.world),
+        };
+        match &rest.attempt {
+            Attempt::Compressed { .. } => rest.go_on(),
+            _ => Worked::Ended(rest.attempt),
+        }
     }
 
     fn scan(&self, folder: &Path) -> Result<Box<dyn Walk>, Error> {
@@ -213,9 +244,35 @@ impl Job for SimulatedFolder {
         Ok(Box::new(SimulatedWalk {
             watch: self.watch,
             folder: folder.to_owned(),
+            left_out: Vec::new(),
             last: None,
             world: Arc::clone(&self.world),
         }))
+    }
+}
+
+/// What is left to do with a file that is compressed.
+struct Rest {
+    attempt: Attempt,
+    turns: u32,
+    world: Arc<World>,
+}
+
+impl Rest {
+    fn go_on(self) -> Worked<Attempt> {
+        if self.turns == 0 {
+            return Worked::Ended(self.attempt);
+        }
+        let wait = self.world.lock().rng.u64(0..300);
+        Worked::Later(Box::new(self), Duration::from_millis(wait))
+    }
+}
+
+impl Unfinished<Attempt> for Rest {
+    fn advance(mut self: Box<Self>, _: &mut Syncs, _: bool) -> Worked<Attempt> {
+        assert_may_block("a removal");
+        self.turns -= 1;
+        self.go_on()
     }
 }
 
@@ -229,6 +286,8 @@ impl Drop for SimulatedFolder {
 struct SimulatedWalk {
     watch: WatchId,
     folder: PathBuf,
+    /// Subfolders that it does not come into.
+    left_out: Vec<(PathBuf, Class)>,
     last: Option<PathBuf>,
     world: Arc<World>,
 }
@@ -244,7 +303,12 @@ impl Walk for SimulatedWalk {
         state.account.scan_goes_on(until);
         let result = state.next_batch(self, most);
         state.tell(|| match &result {
-            Ok(batch) => format!("    finds {:?}, end: {}, {:?}", batch.files, batch.end, batch.polling),
+            Ok(Batch {
+                files,
+                end,
+                failed,
+                polling,
+            }) => format!("    finds {files:?}, end: {end}, failed: {failed:?}, {polling:?}"),
             Err(error) => format!("    {error}"),
         });
         result
@@ -262,42 +326,43 @@ impl Drop for SimulatedWalk {
 pub(super) struct Told(pub(super) Arc<World>);
 
 impl Told {
-    fn note(&self, line: impl FnOnce() -> String, note: impl FnOnce(&mut Account)) {
+    fn note(&self, line: impl FnOnce() -> String, note: impl FnOnce(&mut Account, Millis)) {
         let mut state = self.0.lock();
         state.tell(|| format!("    < {}", line()));
         state.account.told();
-        note(&mut state.account);
+        let now = state.now;
+        note(&mut state.account, now);
     }
 }
 
 impl Observer for Told {
     fn watching(&self, folder: &Path, native: bool, why: Option<&str>) {
         let line = || format!("watching {}, native: {native}, {why:?}", folder.display());
-        self.note(line, |_| {});
+        self.note(line, |_, _| {});
     }
 
     fn folder_lost(&self, folder: &Path, error: &Error, retry_in: Duration) {
         let line = || format!("lost {} for {retry_in:?}: {error}", folder.display());
-        self.note(line, |account| account.folder_lost(folder, retry_in));
+        self.note(line, |account, _| account.folder_lost(folder, retry_in));
     }
 
     fn folder_found(&self, folder: &Path) {
         let line = || format!("found {}", folder.display());
-        self.note(line, |account| account.folder_found(folder));
+        self.note(line, |account, _| account.folder_found(folder));
     }
 
     fn rescanning(&self, folder: &Path, cause: &'static str) {
-        self.note(|| format!("rescanning {}: {cause}", folder.display()), |_| {});
+        self.note(|| format!("rescanning {}: {cause}", folder.display()), |_, _| {});
     }
 
     fn compressed(&self, folder: &Path, source: &Path, output: &Path, bytes_in: u64, bytes_out: u64, _: Duration) {
         let line = || format!("{} in {} is {}", source.display(), folder.display(), output.display());
-        self.note(line, |account| account.told_compressed(bytes_in, bytes_out));
+        self.note(line, |account, _| account.told_compressed(bytes_in, bytes_out));
     }
 
     fn skipped(&self, folder: &Path, source: &Path, _: &Reason) {
         let line = || format!("{} in {} passed over", source.display(), folder.display());
-        self.note(line, Account::told_skipped);
+        self.note(line, |account, _| account.told_skipped());
     }
 
     fn failed(&self, folder: &Path, source: &Path, _: &Error, retry_in: Option<Duration>) {
@@ -308,15 +373,15 @@ impl Observer for Told {
                 folder.display()
             )
         };
-        self.note(line, |account| account.told_failed(folder, source));
+        self.note(line, |account, now| account.told_failed(folder, source, now));
     }
 
     fn draining(&self, pending: usize) {
-        self.note(|| format!("draining {pending}"), |_| {});
+        self.note(|| format!("draining {pending}"), |_, _| {});
     }
 
     fn finished(&self, report: &Report) {
         let line = || format!("finished: {report}");
-        self.note(line, |account| account.told_finished(report));
+        self.note(line, |account, _| account.told_finished(report));
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::Diagnostic;
 use super::file::{self, File};
-use crate::policy::{OnConflict, Preset, Watch, WatcherChoice};
+use crate::policy::{OnConflict, Preset, Watch, WatcherChoice, WriterCheck};
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
 
@@ -44,6 +44,8 @@ exclude = ["b", "c/*"]
 min-size = "1KiB"
 level = 9
 settle = "1m"
+writer-check = "quiet"
+marker = "{name}.done"
 keep-original = true
 output-dir = "out"
 on-conflict = "skip"
@@ -59,6 +61,8 @@ durable = false
         .with_min_size(1024)
         .with_level(crate::model::Level::new(9).expect("a level"))
         .with_settle(std::time::Duration::from_secs(60))
+        .with_writer_check(WriterCheck::Quiet)
+        .with_marker("{name}.done")
         .with_keep_original(true)
         .with_output_dir("out")
         .with_on_conflict(OnConflict::Skip)

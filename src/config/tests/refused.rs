@@ -121,7 +121,7 @@ error: unknown key `colour` in a watch
    --> /etc/dwindle/config.toml:17:1
     |
  17 | colour = "red"
-    | ^^^^^^ known here: path, preset, recursive, include, exclude, min-size, level, settle, keep-original, output-dir, on-conflict, watcher, poll-interval, durable
+    | ^^^^^^ known here: path, preset, recursive, include, exclude, min-size, level, settle, writer-check, marker, keep-original, output-dir, on-conflict, watcher, poll-interval, durable
 
 "#;
 
@@ -171,6 +171,26 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "[[watch]]\npath = \"/a\"\non-conflict = \"ask\"",
         "3:15 wrong value for `on-conflict`: expected \"number\", \"replace\" or \"skip\"",
+    ),
+    (
+        "[[watch]]\npath = \"/a\"\nwriter-check = \"lsof\"",
+        "3:16 wrong value for `writer-check`: expected \"lease\" or \"quiet\"",
+    ),
+    (
+        "[[watch]]\npath = \"/a\"\nmarker = \".done\"",
+        "3:10 wrong value for `marker`: a marker needs {name} in it, which stands for the file's name, like \"{name}.done\"",
+    ),
+    (
+        "[[watch]]\npath = \"/a\"\nmarker = \"done/{name}\"",
+        "3:10 wrong value for `marker`: a marker is a name without a slash: it stands in its file's folder",
+    ),
+    (
+        "[[watch]]\npath = \"/a\"\nmarker = \"{name}.gz\"",
+        "3:10 wrong value for `marker`: a marker cannot be named like a .gz: it is removed once its file is compressed",
+    ),
+    (
+        "[[watch]]\npath = \"/a\"\nmarker = true",
+        "3:10 wrong value for `marker`: expected a name in quotes with {name} in it, like \"{name}.done\"",
     ),
     (
         "[[watch]]\npath = \"/a\"\nwatcher = \"inotify\"",

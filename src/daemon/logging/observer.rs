@@ -106,6 +106,11 @@ impl Observer for LogObserver {
         }
     }
 
+    fn paused(&self, folder: &Path, error: &Error, retry_in: Duration) {
+        let watch = Escaped(folder);
+        warn!(%watch, errno = error.errno(), ?retry_in, "{watch} is paused, since every file would fail as this one did: {error}");
+    }
+
     fn warning(&self, message: &str) {
         warn!("{message}");
     }

@@ -147,6 +147,10 @@ impl Stage {
                 };
                 self.agenda.handle_drain(deadline);
             }
+            "retiring" => {
+                let file = self.file(words.next()?)?;
+                self.agenda.handle_retiring(&file);
+            }
             "abort" => self.agenda.handle_abort(),
             "once" => {
                 words.literal("patience")?;
@@ -166,6 +170,8 @@ impl Stage {
             },
             "skipped" => Outcome::Skipped,
             "not-yet" => Outcome::NotYet(words.duration()?),
+            "in-use" => Outcome::InUse,
+            "no-room" => Outcome::NoRoom,
             "gone" => Outcome::Gone,
             "folder" => Outcome::Folder,
             "cancelled" => Outcome::Cancelled,

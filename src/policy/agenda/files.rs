@@ -15,8 +15,12 @@ pub(super) struct Entry {
     pub(super) failed_tries: u32,
     /// When it was first found not ready or failing.
     pub(super) unready_since: Option<Instant>,
+    /// Looks at it that found it not ready or failing, since an event or a scan last told of it.
+    pub(super) unready_looks: u32,
     /// Looks at it that found a second name.
     pub(super) linked_looks: u32,
+    /// What told of the name came while its last file was at work, and that one is done: most likely nothing has the name now.
+    pub(super) may_be_gone: bool,
     state: State,
 }
 
@@ -26,9 +30,16 @@ impl Entry {
             origin,
             failed_tries: 0,
             unready_since: None,
+            unready_looks: 0,
             linked_looks: 0,
+            may_be_gone: false,
             state: State::Ready,
         }
+    }
+
+    /// Whether it waits after it was found not ready or failing.
+    pub(super) fn waits_unready(&self) -> bool {
+        self.unready_since.is_some() && matches!(self.state, State::Waiting(_))
     }
 }
 
@@ -53,11 +64,12 @@ enum State {
     /// Until the timer with this key.
     Waiting(TimerKey),
     Ready,
-    /// With a worker; what was learned of the name since, where anything was.
+    /// With a worker, or done but for what needs no worker; what was learned of the name since, where anything was.
     Begun {
         again: Option<Origin>,
+        has_worker: bool,
     },
-    /// Failed, with nothing to wait for. The number is its key among the parked.
+    /// Failed, or left as it was not ready, with nothing to wait for. The number is its key among the parked.
     Parked(u64),
 }
 
@@ -87,6 +99,11 @@ impl Files {
         self.table.len_of(watch)
     }
 
+    /// Files of a watch that wait after they were found not ready or failing.
+    pub(super) fn unready_of(&self, watch: WatchId) -> usize {
+        self.table.unready_of(watch)
+    }
+
     /// Files with a worker or on the way to one.
     pub(super) fn begun(&self) -> usize {
         self.begun
@@ -102,6 +119,12 @@ impl Files {
         self.table.values().filter(|entry| entry.failed_tries > 0).count() as u64
     }
 
+    /// Files that were not ready when their time was up.
+    pub(super) fn left(&self) -> u64 {
+        let is_left = |entry: &&Entry| entry.failed_tries == 0 && matches!(entry.state, State::Parked(_));
+        self.table.values().filter(is_left).count() as u64
+    }
+
     /// Whether nothing waits, is ready or is begun.
     pub(super) fn is_idle(&self) -> bool {
         self.pending() == 0
@@ -114,12 +137,18 @@ impl Files {
             return false;
         };
         match &mut entry.state {
-            State::Begun { again } => *again = Some(Origin::Arrival),
+            State::Begun { again, .. } => *again = Some(Origin::Arrival),
             // The worker will see whether it is quiet.
-            State::Ready => entry.origin = Origin::Arrival,
+            State::Ready => {
+                entry.origin = Origin::Arrival;
+                entry.unready_looks = 0;
+                entry.may_be_gone = false;
+            }
             State::Waiting(_) | State::Parked(_) => {
                 let mut entry = Entry {
                     origin: Origin::Arrival,
+                    unready_looks: 0,
+                    may_be_gone: false,
                     ..*entry
                 };
                 let latest = patience.map(|patience| after(*entry.unready_since.get_or_insert(now), patience));
@@ -134,9 +163,11 @@ impl Files {
         let Some(entry) = self.table.get_mut(&file) else {
             return self.make_ready(file, Entry::new(origin));
         };
+        // Whatever was known of it may have been another file with the same name.
+        entry.unready_looks = 0;
         match &mut entry.state {
             // It may be another file than the worker has, with the same name; the event that told so may be among the lost ones.
-            State::Begun { again } => *again = again.or(Some(Origin::Sweep)),
+            State::Begun { again, .. } => *again = again.or(Some(Origin::Sweep)),
             State::Parked(_) => {
                 let entry = *entry;
                 self.make_ready(file, entry);
@@ -154,8 +185,9 @@ impl Files {
         self.table.insert(file, entry);
     }
 
-    /// The file stays as it is until something happens to it. Of more than `most` such files the oldest is forgotten; returns its watch.
-    pub(super) fn park(&mut self, file: FileId, mut entry: Entry, most: usize) -> Option<WatchId> {
+    /// The file stays as it is until something happens to it. Of more than `most` such files the oldest is forgotten; returns its watch, and
+    /// whether it had failed.
+    pub(super) fn park(&mut self, file: FileId, mut entry: Entry, most: usize) -> Option<(WatchId, bool)> {
         self.leave_state(&file);
         let key = self.next_serial();
         entry.state = State::Parked(key);
@@ -165,8 +197,9 @@ impl Files {
             return None;
         }
         let (_, oldest) = self.parked.pop_first()?;
+        let has_failed = self.table.get(&oldest).is_some_and(|entry| entry.failed_tries > 0);
         self.table.remove(&oldest);
-        Some(oldest.watch)
+        Some((oldest.watch, has_failed))
     }
 
     /// Whoever's time has come is ready.
@@ -186,33 +219,48 @@ impl Files {
         self.timers.first_key_value().map(|(key, _)| key.0)
     }
 
-    /// Takes the longest ready file of the watch whose turn it is after `last`.
-    pub(super) fn begin_next(&mut self, last: Option<WatchId>) -> Option<FileId> {
+    /// Takes the longest ready file of the watch whose turn it is after `last`, of those that may.
+    pub(super) fn begin_next(&mut self, last: Option<WatchId>, may: impl Fn(WatchId) -> bool) -> Option<FileId> {
         let after = last.map_or(Unbounded, Excluded);
-        let (&watch, _) = self
-            .ready
-            .range((after, Unbounded))
-            .next()
-            .or_else(|| self.ready.iter().next())?;
+        let in_turn = self.ready.range((after, Unbounded)).chain(&self.ready);
+        let watch = in_turn.map(|(watch, _)| *watch).find(|watch| may(*watch))?;
         let queue = self.ready.get_mut(&watch)?;
         let file = queue.pop_front()?;
         if queue.is_empty() {
             self.ready.remove(&watch);
         }
         let entry = self.table.get_mut(&file)?;
-        entry.state = State::Begun { again: None };
+        entry.state = State::Begun {
+            again: None,
+            has_worker: true,
+        };
         self.begun += 1;
         Some(file)
+    }
+
+    /// The watches that have files which wait for nothing but their turn.
+    pub(super) fn watches_with_ready(&self) -> impl Iterator<Item = WatchId> {
+        self.ready.keys().copied()
+    }
+
+    /// A begun file does not need its worker any more.
+    pub(super) fn free_worker_of(&mut self, file: &FileId) {
+        if let Some(entry) = self.table.get_mut(file)
+            && let State::Begun { has_worker, .. } = &mut entry.state
+            && std::mem::replace(has_worker, false)
+        {
+            self.begun -= 1;
+        }
     }
 
     /// A begun file comes back and is no longer known. With it: whether an event or a scan told of the name meanwhile.
     pub(super) fn take_begun(&mut self, file: &FileId) -> Option<(Entry, Option<Origin>)> {
         let entry = *self.table.get(file)?;
-        let State::Begun { again } = entry.state else {
+        let State::Begun { again, has_worker } = entry.state else {
             return None;
         };
         self.table.remove(file);
-        self.begun -= 1;
+        self.begun -= usize::from(has_worker);
         Some((entry, again))
     }
 
@@ -227,24 +275,29 @@ impl Files {
         }
     }
 
-    /// Forgets who waits beyond the deadline; returns how many those are.
+    /// Forgets who waits beyond the deadline; returns how many files those are.
     pub(super) fn forget_waiting_after(&mut self, deadline: Option<Instant>) -> u64 {
         let Some(deadline) = deadline else { return 0 };
         let late = self.timers.split_off(&(deadline, u64::MAX));
+        let mut files = 0;
         for file in late.values() {
+            files += u64::from(self.table.get(file).is_some_and(|entry| !entry.may_be_gone));
             self.table.remove(file);
         }
-        late.len() as u64
+        files
     }
 
-    /// Forgets who waits or is ready; returns how many those are.
+    /// Forgets who waits or is ready; returns how many files those are.
     pub(super) fn forget_not_begun(&mut self) -> u64 {
-        let before = self.table.len();
+        let mut files = 0;
         self.timers.clear();
         self.ready.clear();
-        self.table
-            .retain(|_, entry| matches!(entry.state, State::Begun { .. } | State::Parked(_)));
-        (before - self.table.len()) as u64
+        self.table.retain(|_, entry| {
+            let stays = matches!(entry.state, State::Begun { .. } | State::Parked(_));
+            files += u64::from(!stays && !entry.may_be_gone);
+            stays
+        });
+        files
     }
 
     /// Forgets a watch's files, but for those that are begun.

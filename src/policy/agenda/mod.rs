@@ -9,138 +9,27 @@
 //! Failed: it waits longer, or, where only a person can help, it is *parked* until something happens to it.
 //!
 //! Nothing is lost when a watch's share of the table is full: what does not fit makes a scan of its folder due, and its scans pause while
-//! the share is half full.
+//! the share is half full. Lest they pause for ever, the files that stay unready, or are parked, may not fill that half: more of them are
+//! left to the next event or sweep.
 
 mod files;
+mod interface;
+mod pauses;
 mod scans;
 mod table;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::model::Class;
 use files::{Entry, Files, Origin};
+pub use interface::WatchId;
+pub(crate) use interface::{Action, Cause, FileId, Limits, Outcome, Tally, Timing, Verdict};
+use pauses::Pauses;
 use scans::Scans;
 
 use super::backoff;
-
-/// One watch of a running agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WatchId(pub(crate) u64);
-
-/// One file of one watch: its path relative to the watched folder.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct FileId {
-    pub(crate) watch: WatchId,
-    pub(crate) path: Arc<Path>,
-}
-
-/// What the agenda bounds itself to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// Files known at once of each watch, at least 4. Half of them are kept for what events tell; a scan's last batch may go over by its size.
-    pub(crate) files: usize,
-    /// Files handed out at once: those with a worker and those in the channel to the workers.
-    pub(crate) begun: usize,
-}
-
-/// What a watch means to the agenda.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Timing {
-    /// How long a file must have been quiet.
-    pub(crate) settle: Duration,
-    /// From the end of one scan of the whole folder to the next one.
-    pub(crate) rescan_every: Duration,
-}
-
-/// Why a folder is scanned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Cause {
-    /// It is watched from now on.
-    Start,
-    /// A subfolder appeared, and what was in it before it was watched raised no event.
-    NewFolder,
-    /// The kernel's queue of events overflowed, or the watcher lost sight of something.
-    EventsLost,
-    /// More happened than the agent had room for.
-    NoRoom,
-    /// The regular look, in case an event never came; where a folder is polled, the only way to learn anything.
-    Sweep,
-}
-
-impl Cause {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Cause::Start => "start",
-            Cause::NewFolder => "new folder",
-            Cause::EventsLost => "events lost",
-            Cause::NoRoom => "no room",
-            Cause::Sweep => "sweep",
-        }
-    }
-}
-
-/// What the driver is to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Scan this subfolder (empty: the whole folder) from its beginning, and answer with the first `most` files.
-    Scan {
-        watch: WatchId,
-        folder: PathBuf,
-        cause: Cause,
-        most: usize,
-    },
-    /// Answer with the next `most` files of the scan under way.
-    ScanOn { watch: WatchId, most: usize },
-    /// Hand the file to a worker.
-    Begin(FileId),
-    /// Nothing is left to do, ever: everything has been told to end and has ended.
-    Finish,
-}
-
-/// What came of a file that was begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Compressed {
-        bytes_in: u64,
-        bytes_out: u64,
-    },
-    /// Looked at, and passed over.
-    Skipped,
-    /// It has another name, too. Where that is how it came (link, then unlink), the other name is about to go, and nothing tells of that.
-    HardLinked,
-    /// Not finished by its writer: to be looked at again after this long.
-    NotYet(Duration),
-    /// It is not there any more.
-    Gone,
-    /// It is a folder.
-    Folder,
-    Failed(Class),
-    /// Told to stop before it was done; nothing was left behind.
-    Cancelled,
-}
-
-/// What to tell about an outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
-    /// Whether it is news: a file that is passed over at each sweep is told once.
-    pub(crate) news: bool,
-    /// When the file is tried again, where that is known.
-    pub(crate) retry_in: Option<Duration>,
-}
-
-/// The counts that become the report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) compressed: u64,
-    pub(crate) bytes_in: u64,
-    pub(crate) bytes_out: u64,
-    pub(crate) skipped: u64,
-    pub(crate) failed: u64,
-    pub(crate) left: u64,
-}
 
 /// How it is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +54,7 @@ pub(crate) struct Agenda {
     counts: Tally,
     /// Of each watch, how many failed files found no room in the table since it was last scanned.
     forgotten: BTreeMap<WatchId, u64>,
+    pauses: Pauses,
 }
 
 impl Agenda {
@@ -177,6 +67,7 @@ impl Agenda {
             last_served: None,
             counts: Tally::default(),
             forgotten: BTreeMap::new(),
+            pauses: Pauses::default(),
         }
     }
 
@@ -193,6 +84,7 @@ impl Agenda {
     pub(crate) fn remove_watch(&mut self, watch: WatchId) {
         self.watches.remove(&watch);
         self.forgotten.remove(&watch);
+        self.pauses.forget(watch);
         self.files.forget_watch(watch);
     }
 
@@ -260,11 +152,12 @@ impl Agenda {
         match (self.ending, self.watches.get_mut(&watch)) {
             (Ending::Once { .. }, Some(_)) => self.counts.failed += 1,
             (Ending::Open, Some(scans)) if class == Class::Transient => scans.trouble(),
+            (Ending::Open, Some(scans)) => scans.leave_out(),
             _ => {}
         }
     }
 
-    /// The scan could not be begun or went wrong: the folder cannot be reached. Returns when it will be tried again.
+    /// The scan could not be begun or went wrong: the folder cannot be reached. Returns when it will be tried again, at the latest.
     pub(crate) fn handle_scan_failed(&mut self, watch: WatchId, now: Instant) -> Duration {
         let Some(scans) = self.watches.get_mut(&watch) else {
             return Duration::ZERO;
@@ -279,25 +172,33 @@ impl Agenda {
         Duration::ZERO
     }
 
+    /// The file's worker is free again: what is left to do with the file needs time only.
+    pub(crate) fn handle_retiring(&mut self, file: &FileId) {
+        self.files.free_worker_of(file);
+    }
+
     /// The answer to [`Action::Begin`].
     pub(crate) fn handle_outcome(&mut self, file: &FileId, outcome: Outcome, now: Instant) -> Verdict {
         let Some((mut entry, again)) = self.files.take_begun(file) else {
             return Verdict::quiet();
         };
+        // What else a look tells than that it is gone, it tells of a file.
+        entry.may_be_gone = false;
+        if again.is_some() {
+            entry.unready_looks = 0;
+        }
         let touched = again == Some(Origin::Arrival);
         let came_as = entry.origin;
         if touched {
             entry.origin = Origin::Arrival;
         }
-        let told = Verdict {
-            news: true,
-            retry_in: None,
-        };
+        let told = Verdict::news();
         let verdict = match outcome {
             Outcome::Compressed { bytes_in, bytes_out } => {
                 self.counts.compressed += 1;
                 self.counts.bytes_in += bytes_in;
                 self.counts.bytes_out += bytes_out;
+                self.pauses.forget(file.watch);
                 told
             }
             Outcome::Skipped if came_as == Origin::Arrival => {
@@ -315,7 +216,19 @@ impl Agenda {
                 self.wait_or_leave(file, entry, wait, now);
                 return Verdict::quiet();
             }
+            Outcome::InUse => {
+                entry.failed_tries = 0;
+                let wait = backoff(entry.unready_looks.saturating_add(1));
+                self.wait_or_leave(file, entry, wait, now);
+                return Verdict::quiet();
+            }
             Outcome::Failed(class) => return self.fail(file, entry, class, again.is_some(), now),
+            Outcome::NoRoom => {
+                let verdict = self.fail(file, entry, Class::Transient, again.is_some(), now);
+                let pauses = self.ending == Ending::Open && self.watches.contains_key(&file.watch);
+                let pause = pauses.then(|| self.pauses.begin(file.watch, now)).flatten();
+                return Verdict { pause, ..verdict };
+            }
             Outcome::Cancelled => {
                 self.counts.left += 1;
                 return Verdict::quiet();
@@ -351,14 +264,20 @@ impl Agenda {
     pub(crate) fn handle_once(&mut self, patience: Duration) {
         if self.ending == Ending::Open {
             self.ending = Ending::Once { patience };
+            // The first scan may have been quicker than whoever asks for one pass.
+            let left_out = self.watches.values_mut().map(Scans::take_left_out);
+            self.counts.failed += left_out.sum::<u64>();
         }
     }
 
     /// What is to be done now; to be asked until there is nothing.
     pub(crate) fn poll_action(&mut self, now: Instant) -> Option<Action> {
         self.files.ripen(now);
+        self.pauses.expire(now);
+        let (is_open, pauses) = (self.ending == Ending::Open, &self.pauses);
+        let may_begin = |watch| !(is_open && pauses.holds(watch));
         if self.files.begun() < self.limits.begun
-            && let Some(file) = self.files.begin_next(self.last_served)
+            && let Some(file) = self.files.begin_next(self.last_served, may_begin)
         {
             self.last_served = Some(file.watch);
             return Some(Action::Begin(file));
@@ -391,13 +310,26 @@ impl Agenda {
             .iter()
             .filter(|(watch, _)| has_room_for_scan(&self.files, **watch, self.limits));
         let scans = with_room.filter_map(|(_, scans)| scans.timeout(sweeps));
-        scans.chain(ripe).min()
+        let with_ready = self.files.watches_with_ready().filter(|watch| self.is_paused(*watch));
+        let pauses = with_ready.filter_map(|watch| self.pauses.end_of(watch));
+        scans.chain(ripe).chain(pauses).min()
+    }
+
+    /// The watches in which nothing is begun now, since their disks are full.
+    pub(crate) fn paused(&self) -> impl Iterator<Item = WatchId> {
+        self.pauses.watches().filter(|watch| self.is_paused(*watch))
+    }
+
+    /// Who is told to end tries each file once more.
+    fn is_paused(&self, watch: WatchId) -> bool {
+        self.ending == Ending::Open && self.pauses.holds(watch)
     }
 
     /// The counts so far. Failed are the files whose last try failed.
     pub(crate) fn tally(&self) -> Tally {
         Tally {
             failed: self.counts.failed + self.files.failing() + self.forgotten.values().sum::<u64>(),
+            left: self.counts.left + self.files.left(),
             ..self.counts
         }
     }
@@ -418,9 +350,14 @@ impl Agenda {
     fn wait_or_leave(&mut self, file: &FileId, mut entry: Entry, wait: Duration, now: Instant) {
         let due = after(now, wait);
         let unready_since = *entry.unready_since.get_or_insert(now);
-        if self.is_tried_again(file, due, unready_since) {
+        entry.unready_looks = entry.unready_looks.saturating_add(1);
+        let has_watch = self.watches.contains_key(&file.watch);
+        if self.is_tried_again(file, due, unready_since, entry.unready_looks) {
             self.files.wait(file.clone(), entry, due);
-        } else if self.watches.contains_key(&file.watch) {
+        } else if matches!(self.ending, Ending::Once { .. }) && has_watch {
+            // It may be told of again, and must count but once.
+            self.park(file, entry);
+        } else if self.ending != Ending::Open && has_watch {
             self.counts.left += 1;
         }
     }
@@ -436,6 +373,7 @@ impl Agenda {
     ) -> Verdict {
         const LOOKS: u32 = 8;
         entry.linked_looks += 1;
+        entry.failed_tries = 0;
         let has_just_come = entry.origin == Origin::Arrival && entry.linked_looks <= LOOKS;
         if has_just_come && self.ending == Ending::Open && self.watches.contains_key(&file.watch) {
             let due = after(now, backoff(entry.linked_looks));
@@ -447,12 +385,16 @@ impl Agenda {
         if let Some(origin) = again {
             self.come_again(file, origin, now);
         }
-        Verdict { news, retry_in: None }
+        Verdict {
+            news,
+            ..Verdict::news()
+        }
     }
 
     fn fail(&mut self, file: &FileId, mut entry: Entry, class: Class, told_of: bool, now: Instant) -> Verdict {
         entry.failed_tries = entry.failed_tries.saturating_add(1);
         let unready_since = *entry.unready_since.get_or_insert(now);
+        entry.unready_looks = entry.unready_looks.saturating_add(1);
         let wait = match class {
             Class::Transient => backoff(entry.failed_tries),
             // Something happened to the name meanwhile: perhaps what it needed.
@@ -460,44 +402,54 @@ impl Agenda {
             Class::Permanent => Duration::MAX,
         };
         let due = now.checked_add(wait);
-        let retried = due.filter(|due| self.is_tried_again(file, *due, unready_since));
+        let retried = due.filter(|due| self.is_tried_again(file, *due, unready_since, entry.unready_looks));
         match retried {
             Some(due) => self.files.wait(file.clone(), entry, due),
-            None => {
-                if let Some(watch) = self.files.park(file.clone(), entry, self.limits.files / 4) {
-                    *self.forgotten.entry(watch).or_default() += 1;
-                }
-            }
+            None => self.park(file, entry),
         }
         Verdict {
-            news: true,
             retry_in: retried.map(|_| wait),
+            ..Verdict::news()
+        }
+    }
+
+    /// Nothing is done with the file until something happens to it. Of too many such files the oldest are only counted.
+    fn park(&mut self, file: &FileId, entry: Entry) {
+        match self.files.park(file.clone(), entry, most_stuck(self.limits)) {
+            Some((watch, true)) => *self.forgotten.entry(watch).or_default() += 1,
+            Some((_, false)) => self.counts.left += 1,
+            None => {}
         }
     }
 
     /// Whether a file that is not ready, or failed, gets another try when `due` comes.
-    fn is_tried_again(&self, file: &FileId, due: Instant, unready_since: Instant) -> bool {
+    fn is_tried_again(&self, file: &FileId, due: Instant, unready_since: Instant, unready_looks: u32) -> bool {
+        // A file that has only just been written is ready at the second look.
+        const LOOKS: u32 = 2;
         let Some(scans) = self.watches.get(&file.watch) else {
             return false;
         };
         match self.ending {
-            Ending::Open => true,
+            Ending::Open => unready_looks <= LOOKS || self.files.unready_of(file.watch) + 1 < most_stuck(self.limits),
             Ending::Once { patience } => due <= after(unready_since, patience_with(patience, scans.timing)),
             Ending::Drain | Ending::Abort => false,
         }
     }
 
-    /// The name was told of while the file was begun: whatever has it now is looked at anew.
+    /// The name was told of while the file was begun: whatever has it now is looked at anew. In a drain at once, and what only a scan saw
+    /// is the file that was just done.
     fn come_again(&mut self, file: &FileId, origin: Origin, now: Instant) {
-        match (self.ending, self.watches.get(&file.watch)) {
-            (Ending::Open | Ending::Once { .. }, Some(scans)) => {
-                let due = after(now, scans.timing.settle);
-                self.files.wait(file.clone(), Entry::new(origin), due);
-            }
-            // What a scan saw is most likely the file that was just done.
-            (Ending::Drain | Ending::Abort, Some(_)) if origin == Origin::Arrival => self.counts.left += 1,
-            _ => {}
-        }
+        let Some(scans) = self.watches.get(&file.watch) else {
+            return;
+        };
+        let due = match self.ending {
+            Ending::Open | Ending::Once { .. } => after(now, scans.timing.settle),
+            Ending::Drain if origin == Origin::Arrival => now,
+            Ending::Drain | Ending::Abort => return,
+        };
+        let mut entry = Entry::new(origin);
+        entry.may_be_gone = true;
+        self.files.wait(file.clone(), entry, due);
     }
 }
 
@@ -509,6 +461,11 @@ fn has_room_for_scan(files: &Files, watch: WatchId, limits: Limits) -> bool {
     files.len_of(watch) < (limits.files / 2).max(1)
 }
 
+/// Fewer files of a watch than this may stay unready, look after look, and no more may be parked: together less than half its share.
+fn most_stuck(limits: Limits) -> usize {
+    limits.files / 4
+}
+
 /// No pass ends before a file could have settled.
 fn patience_with(patience: Duration, timing: Timing) -> Duration {
     patience.max(timing.settle.saturating_mul(2))
@@ -518,15 +475,6 @@ fn patience_with(patience: Duration, timing: Timing) -> Duration {
 fn after(now: Instant, wait: Duration) -> Instant {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
     now + wait.min(CENTURY)
-}
-
-impl Verdict {
-    fn quiet() -> Self {
-        Verdict {
-            news: false,
-            retry_in: None,
-        }
-    }
 }
 
 #[cfg(test)]

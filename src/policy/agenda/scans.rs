@@ -9,7 +9,7 @@ use super::{Action, Cause, Timing, WatchId, after, backoff};
 /// More subfolders than this at once become one scan of the whole.
 const MOST_FOLDERS: usize = 256;
 
-/// At least this long between two scans of a whole folder, or a storm of events would become a storm of scans.
+/// At least this long between two scans of a whole folder, or two tries at one, or a storm of events would become a storm of scans.
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Scans {
@@ -21,11 +21,15 @@ pub(super) struct Scans {
     folders: BTreeSet<PathBuf>,
     /// Neither of them before this moment.
     not_before: Option<Instant>,
+    /// Nor before this one, should anything happen meanwhile.
+    pause_until: Option<Instant>,
     sweep_at: Option<Instant>,
     failures: u32,
     /// Scans in a row that had to leave something out, and whether this one had to.
     troubles: u32,
     troubled: bool,
+    /// How many subfolders the last scan had to leave out, for reasons that do not pass.
+    left_out: u64,
 }
 
 struct Running {
@@ -43,26 +47,32 @@ impl Scans {
             whole: None,
             folders: BTreeSet::new(),
             not_before: None,
+            pause_until: None,
             sweep_at: None,
             failures: 0,
             troubles: 0,
             troubled: false,
+            left_out: 0,
         }
     }
 
     /// A folder, relative to the watched one, is to be scanned. A scan that is running may have passed what this is about, so it does not count.
     pub(super) fn due(&mut self, folder: &Path, cause: Cause, now: Instant) {
+        // What happens now may end the trouble that a longer wait is for.
+        let soonest = self.pause_until.map_or(now, |until| until.max(now));
+        self.not_before = Some(self.not_before.map_or(now, |at| at.min(soonest)));
         if self.whole.is_some() {
             return;
         }
-        let is_whole = folder.as_os_str().is_empty() || self.folders.len() >= MOST_FOLDERS;
-        if is_whole {
+        if folder.as_os_str().is_empty() {
             self.folders.clear();
             self.whole = Some(cause);
-        } else {
+        } else if self.folders.len() < MOST_FOLDERS {
             self.folders.insert(folder.to_owned());
+        } else {
+            self.folders.clear();
+            self.whole = Some(Cause::NoRoom);
         }
-        self.not_before.get_or_insert(now);
     }
 
     /// From now on with another interval between sweeps.
@@ -93,6 +103,9 @@ impl Scans {
             Some(cause) => (PathBuf::new(), cause),
             None => (self.folders.pop_first()?, Cause::NewFolder),
         };
+        if folder.as_os_str().is_empty() {
+            self.left_out = 0;
+        }
         self.running = Some(Running {
             cause,
             whole: folder.as_os_str().is_empty(),
@@ -117,6 +130,7 @@ impl Scans {
         if end && whole {
             self.failures = 0;
             self.not_before = Some(now + PAUSE);
+            self.pause_until = self.not_before;
             self.sweep_at = Some(after(now, self.timing.rescan_every));
         }
         if end && std::mem::take(&mut self.troubled) {
@@ -134,7 +148,17 @@ impl Scans {
         self.troubled = self.running.is_some();
     }
 
-    /// The folder could not be reached: all of it is to be scanned, after the wait that is returned.
+    /// The scan under way left something out, for a reason that does not pass.
+    pub(super) fn leave_out(&mut self) {
+        self.left_out += 1;
+    }
+
+    /// What was left out is a failure now, once.
+    pub(super) fn take_left_out(&mut self) -> u64 {
+        std::mem::take(&mut self.left_out)
+    }
+
+    /// The folder could not be reached: all of it is to be scanned, after the wait that is returned, or sooner if something happens.
     pub(super) fn failed(&mut self, now: Instant) -> Duration {
         self.running = None;
         self.failures = self.failures.saturating_add(1);
@@ -143,6 +167,7 @@ impl Scans {
         // Whatever is there when it returns has arrived with it.
         self.whole = Some(Cause::Start);
         self.not_before = Some(now + wait);
+        self.pause_until = Some(now + PAUSE);
         self.sweep_at = None;
         wait
     }

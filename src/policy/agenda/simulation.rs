@@ -3,7 +3,9 @@
 //! A failure names its seed; `DWINDLE_SEED=N cargo test random_worlds -- --nocapture` prints that run step by step, and
 //! `DWINDLE_EXHAUSTIVE=1` tries ten times as many. A seed that once found a mistake is kept in `cases/seeds.txt`.
 
+mod known;
 mod model;
+mod scans;
 mod world;
 
 use std::collections::BTreeMap;
@@ -18,7 +20,7 @@ use crate::policy::seeds::{catching, run_seeds};
 use model::Model;
 use world::{Change, Folder, Look, Millis};
 
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 10_000;
 
 /// After this long without a change everything must be done, but for what only sweeps find.
 const REST: Millis = 20 * 60 * 1000;
@@ -37,6 +39,7 @@ fn random_worlds_lose_nothing_and_end() {
 
 struct Simulation {
     rng: Rng,
+    limits: Limits,
     start: Instant,
     now: Millis,
     agenda: Agenda,
@@ -57,6 +60,8 @@ struct Simulation {
 #[derive(Debug)]
 enum Happening {
     Change,
+    /// More files come to the folder than its watch has room for, and stay unready.
+    Crowd(WatchId),
     Event(FileId),
     Subfolder(WatchId, PathBuf),
     LostEvents(WatchId),
@@ -68,7 +73,9 @@ enum Happening {
     JobEnds(FileId, JobEnd),
     Drain(Option<Millis>),
     Abort,
-    Once { patience: Millis },
+    Once {
+        patience: Millis,
+    },
 }
 
 #[derive(Debug)]
@@ -81,7 +88,7 @@ impl Simulation {
     fn new(seed: u64, traced: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
         let files = if rng.bool() {
-            rng.usize(4..12)
+            rng.usize(4..40)
         } else {
             rng.usize(12..2_000)
         };
@@ -91,6 +98,7 @@ impl Simulation {
         };
         Simulation {
             rng,
+            limits,
             start: Instant::now(),
             now: 0,
             agenda: Agenda::new(limits),
@@ -158,6 +166,11 @@ impl Simulation {
                 _ => Happening::Change,
             };
             self.plan_in(at, happening);
+        }
+        if self.limits.files < 40 && self.rng.u8(..8) == 0 {
+            let at = self.rng.u64(0..self.quiet_from);
+            let watch = WatchId(self.rng.u64(1..=watches));
+            self.plan_in(at, Happening::Crowd(watch));
         }
         let sweep = self.folders.values().filter(|folder| folder.is_silent);
         let sweep = sweep.map(|folder| folder.timing.rescan_every).max().unwrap_or_default();
@@ -228,24 +241,25 @@ impl Simulation {
     fn has_nothing_left_to_show(&self) -> bool {
         let is_open = self.model.ending == super::Ending::Open;
         let is_quiet = self.now > self.quiet_from + 120_000 && self.plan.len() == 1;
-        is_open && is_quiet && self.folders.values().all(|folder| folder.open_work().is_none())
+        is_open && is_quiet && self.forgotten_file().is_none()
     }
 
     fn happen(&mut self, happening: Happening) -> Result<(), String> {
         let now = self.instant();
         match happening {
             Happening::Change => self.change(),
+            Happening::Crowd(watch) => self.crowd(watch),
             Happening::Event(file) => {
                 self.agenda.handle_event(&file, now);
                 self.model.event(&file, now);
             }
             Happening::Subfolder(watch, folder) => {
                 self.agenda.handle_folder(watch, &folder, now);
-                self.model.owe_scan(watch, &folder, Cause::NewFolder);
+                self.model.owe_scan(watch, &folder, Cause::NewFolder, now);
             }
             Happening::LostEvents(watch) => {
                 self.agenda.handle_lost_events(watch, Cause::EventsLost, now);
-                self.model.owe_scan(watch, Path::new(""), Cause::EventsLost);
+                self.model.owe_scan(watch, Path::new(""), Cause::EventsLost, now);
             }
             Happening::Unreachable(watch) => self.lose(watch),
             Happening::Reachable(watch) => {
@@ -314,6 +328,19 @@ impl Simulation {
                 for (path, until) in written {
                     self.tell_of_file(watch, &path, until);
                 }
+            }
+        }
+    }
+
+    fn crowd(&mut self, watch: WatchId) {
+        let Some(folder) = self.folders.get_mut(&watch) else {
+            return;
+        };
+        let count = self.limits.files / 2 + self.rng.usize(0..self.limits.files);
+        for (path, written_until) in folder.crowd(&mut self.rng, self.now, count) {
+            self.tell_of_file(watch, &path, self.now);
+            if written_until > self.now {
+                self.tell_of_file(watch, &path, written_until);
             }
         }
     }
@@ -408,10 +435,18 @@ impl Simulation {
         if self.model.ending != super::Ending::Open || self.now < self.rests_at {
             return Ok(());
         }
-        match self.folders.values().find_map(Folder::open_work) {
+        match self.forgotten_file() {
             Some(path) => Err(format!("{} has been forgotten", path.display())),
             None => Ok(()),
         }
+    }
+
+    /// A file that is to be compressed, and not one that the next event or scan will tell of again.
+    fn forgotten_file(&self) -> Option<&PathBuf> {
+        self.folders.values().find_map(|folder| {
+            let is_left = |path: &&PathBuf| self.model.is_left_to_scans(folder.watch, path);
+            folder.open_work().find(|path| !is_left(path))
+        })
     }
 
     fn check_end(&self) -> Result<(), String> {
@@ -420,7 +455,7 @@ impl Simulation {
             return Err(format!("{} files were compressed, {tally:?}", self.compressed));
         }
         let stood_still = self.quiet_from == 0;
-        let open = self.folders.values().find_map(Folder::open_work);
+        let open = self.folders.values().find_map(|folder| folder.open_work().next());
         match open.filter(|_| stood_still && tally.left + tally.failed == 0) {
             Some(path) => Err(format!("{} was forgotten in the one pass", path.display())),
             None => Ok(()),

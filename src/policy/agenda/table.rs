@@ -1,4 +1,4 @@
-//! The entries of all files, and how many each watch has.
+//! The entries of all files, and how many each watch has: in all, and of those that wait after they were found unready.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +8,13 @@ use super::{FileId, WatchId};
 #[derive(Default)]
 pub(super) struct Table {
     entries: HashMap<FileId, Entry>,
-    counts: BTreeMap<WatchId, usize>,
+    counts: BTreeMap<WatchId, Counts>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    known: usize,
+    unready: usize,
 }
 
 impl Table {
@@ -17,13 +23,18 @@ impl Table {
     }
 
     pub(super) fn len_of(&self, watch: WatchId) -> usize {
-        self.counts.get(&watch).copied().unwrap_or(0)
+        self.counts.get(&watch).map_or(0, |counts| counts.known)
+    }
+
+    pub(super) fn unready_of(&self, watch: WatchId) -> usize {
+        self.counts.get(&watch).map_or(0, |counts| counts.unready)
     }
 
     pub(super) fn get(&self, file: &FileId) -> Option<&Entry> {
         self.entries.get(file)
     }
 
+    /// Whether the entry waits, and is unready, must stay as it is: that is counted.
     pub(super) fn get_mut(&mut self, file: &FileId) -> Option<&mut Entry> {
         self.entries.get_mut(file)
     }
@@ -33,32 +44,41 @@ impl Table {
     }
 
     pub(super) fn insert(&mut self, file: FileId, entry: Entry) {
-        let watch = file.watch;
-        if self.entries.insert(file, entry).is_none() {
-            *self.counts.entry(watch).or_default() += 1;
+        let counts = self.counts.entry(file.watch).or_default();
+        counts.add(&entry);
+        if let Some(former) = self.entries.insert(file, entry) {
+            counts.subtract(&former);
         }
     }
 
     pub(super) fn remove(&mut self, file: &FileId) {
-        if self.entries.remove(file).is_some() {
-            self.count_down(file.watch);
+        if let Some(former) = self.entries.remove(file)
+            && let Some(counts) = self.counts.get_mut(&file.watch)
+        {
+            counts.subtract(&former);
+            if counts.known == 0 {
+                self.counts.remove(&file.watch);
+            }
         }
     }
 
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&FileId, &Entry) -> bool) {
         self.entries.retain(|file, entry| keep(file, entry));
         self.counts.clear();
-        for file in self.entries.keys() {
-            *self.counts.entry(file.watch).or_default() += 1;
+        for (file, entry) in &self.entries {
+            self.counts.entry(file.watch).or_default().add(entry);
         }
     }
+}
 
-    fn count_down(&mut self, watch: WatchId) {
-        if let Some(count) = self.counts.get_mut(&watch) {
-            *count -= 1;
-            if *count == 0 {
-                self.counts.remove(&watch);
-            }
-        }
+impl Counts {
+    fn add(&mut self, entry: &Entry) {
+        self.known += 1;
+        self.unready += usize::from(entry.waits_unready());
+    }
+
+    fn subtract(&mut self, entry: &Entry) {
+        self.known -= 1;
+        self.unready -= usize::from(entry.waits_unready());
     }
 }

@@ -22,7 +22,7 @@ fn more_subfolders_than_are_kept_become_one_scan_of_the_whole() {
     let Some(Action::Scan { folder, cause, .. }) = agenda.poll_action(now) else {
         panic!("a scan is due");
     };
-    assert_eq!((folder, cause), (PathBuf::new(), Cause::NewFolder));
+    assert_eq!((folder, cause), (PathBuf::new(), Cause::NoRoom));
     agenda.handle_scanned(WATCH, Vec::new(), true, now);
     assert_eq!(agenda.poll_action(now), None);
 }

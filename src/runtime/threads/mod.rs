@@ -2,6 +2,7 @@
 
 mod tasks;
 
+use std::fmt::{self, Debug, Formatter};
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -14,7 +15,11 @@ use tasks::Tasks;
 /// One thread that polls the tasks and keeps their timers, and a pool of threads for blocking work, which grows with the work that
 /// waits and shrinks again when idle.
 ///
-/// Dropping it drops the tasks that have not ended and waits for their thread. Blocking work that has begun runs to its end.
+/// For programs without an async runtime; but an agent on it may as well be used from one, since an agent's futures are polled by any
+/// executor.
+///
+/// Dropping it drops the tasks that have not ended and waits for their thread, which none of them holds up. Blocking work that has begun
+/// runs to its end.
 pub struct Threads {
     tasks: Arc<Tasks>,
     pool: Arc<Pool>,
@@ -56,6 +61,12 @@ impl Runtime for Threads {
 
     fn now(&self) -> Instant {
         Instant::now()
+    }
+}
+
+impl Debug for Threads {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Threads").finish_non_exhaustive()
     }
 }
 

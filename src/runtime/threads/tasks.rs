@@ -141,14 +141,19 @@ impl Task {
         }));
         let ended = !matches!(polled, Ok(Poll::Pending));
         if ended {
-            *slot = None;
+            drop_one(slot.take());
         }
         ended
     }
 
     fn drop_future(&self) {
-        *self.future.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        drop_one(self.future.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
+}
+
+/// What a future holds may panic when it is dropped, which is no matter to the other tasks.
+fn drop_one(future: Option<BoxFuture<'static, ()>>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
 }
 
 impl Wake for Task {
@@ -209,5 +214,39 @@ impl Drop for Sleep {
         if let (Some(tasks), Some(serial)) = (self.tasks.upgrade(), self.serial) {
             tasks.lock().timers.remove(&(self.deadline, serial));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::resume_unwind;
+
+    use super::*;
+    use crate::runtime::{Runtime, Threads, block_on};
+
+    struct PanicsWhenDropped;
+
+    impl Drop for PanicsWhenDropped {
+        fn drop(&mut self) {
+            // Past the panic hook, which would print.
+            resume_unwind(Box::new("on purpose"));
+        }
+    }
+
+    impl Future for PanicsWhenDropped {
+        type Output = ();
+
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+    }
+
+    #[test]
+    fn a_task_that_panics_when_it_is_dropped_takes_no_other_with_it() {
+        let runtime = Threads::new().unwrap();
+        runtime.spawn(Box::pin(PanicsWhenDropped));
+        let (tell, told) = async_channel::bounded(1);
+        runtime.spawn(Box::pin(async move { tell.try_send(7).unwrap() }));
+        assert_eq!(block_on(told.recv()), Ok(7));
     }
 }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::super::files::Origin;
 use super::super::{Action, Agenda, Cause, Ending, FileId, Limits, Outcome, Tally, Timing, WatchId, after, backoff};
+use super::known::{Known, State};
+use super::scans::{PAUSE, Running, Scans};
 use crate::model::Class;
 
-const PAUSE: Duration = Duration::from_secs(1);
 const LARGEST_BATCH: usize = 256;
 
 pub(super) struct Model {
@@ -19,40 +20,11 @@ pub(super) struct Model {
     last_served: Option<WatchId>,
     counts: Tally,
     forgotten: BTreeMap<WatchId, u64>,
+    /// How many in a row, and until when.
+    pauses: BTreeMap<WatchId, (u32, Option<Instant>)>,
+    /// Files that wait for nothing but the next event or scan, since too many were unready for long.
+    left_to_scans: BTreeSet<FileId>,
     serial: u64,
-}
-
-#[derive(Clone, Copy)]
-struct Known {
-    state: State,
-    origin: Origin,
-    failed_tries: u32,
-    unready_since: Option<Instant>,
-    linked_looks: u32,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum State {
-    Waits { until: Instant },
-    Ready { since: Instant },
-    Begun { again: Option<Origin> },
-    Parked { serial: u64 },
-}
-
-struct Scans {
-    timing: Timing,
-    running: Option<Running>,
-    owes_whole: Option<Cause>,
-    owes_folders: BTreeSet<PathBuf>,
-    whole_not_before: Option<Instant>,
-    sweep_at: Option<Instant>,
-    failures: u32,
-}
-
-struct Running {
-    cause: Cause,
-    whole: bool,
-    asked: bool,
 }
 
 impl Model {
@@ -65,6 +37,8 @@ impl Model {
             last_served: None,
             counts: Tally::default(),
             forgotten: BTreeMap::new(),
+            pauses: BTreeMap::new(),
+            left_to_scans: BTreeSet::new(),
             serial: 0,
         }
     }
@@ -78,6 +52,7 @@ impl Model {
     pub(super) fn remove_watch(&mut self, watch: WatchId) {
         self.watches.remove(&watch);
         self.forgotten.remove(&watch);
+        self.pauses.remove(&watch);
         self.files
             .retain(|file, known| file.watch != watch || matches!(known.state, State::Begun { .. }));
     }
@@ -89,33 +64,39 @@ impl Model {
             return;
         };
         let mut until = now + scans.timing.settle;
+        self.left_to_scans.remove(file);
         let Some(known) = self.files.get_mut(file) else {
             if is_full {
-                scans.owe(Path::new(""), Cause::NoRoom);
+                scans.owe(Path::new(""), Cause::NoRoom, now);
             } else {
                 let known = Known::new(Origin::Arrival, State::Waits { until });
                 self.files.insert(file.clone(), known);
             }
             return;
         };
+        known.unready_looks = 0;
         match &mut known.state {
             State::Begun { again } => *again = Some(Origin::Arrival),
-            State::Ready { .. } => known.origin = Origin::Arrival,
+            State::Ready { .. } => {
+                known.origin = Origin::Arrival;
+                known.may_be_gone = false;
+            }
             State::Waits { .. } | State::Parked { .. } => {
                 if let Ending::Once { patience } = self.ending {
                     let patience = patience.max(scans.timing.settle * 2);
                     until = until.min(*known.unready_since.get_or_insert(now) + patience);
                 }
                 known.origin = Origin::Arrival;
+                known.may_be_gone = false;
                 known.state = State::Waits { until };
             }
         }
     }
 
-    pub(super) fn owe_scan(&mut self, watch: WatchId, folder: &Path, cause: Cause) {
+    pub(super) fn owe_scan(&mut self, watch: WatchId, folder: &Path, cause: Cause, now: Instant) {
         let takes_new = self.takes_new();
         if let Some(scans) = self.watches.get_mut(&watch).filter(|_| takes_new) {
-            scans.owe(folder, cause);
+            scans.owe(folder, cause, now);
         }
     }
 
@@ -129,6 +110,7 @@ impl Model {
         if end && running.whole {
             scans.failures = 0;
             scans.whole_not_before = Some(now + PAUSE);
+            scans.pause_until = Some(now + PAUSE);
             scans.sweep_at = Some(now + scans.timing.rescan_every);
         }
         if end {
@@ -139,8 +121,10 @@ impl Model {
                 watch,
                 path: path.as_path().into(),
             };
+            self.left_to_scans.remove(&file);
             let known = self.files.entry(file);
             let known = known.or_insert(Known::new(origin, State::Ready { since: now }));
+            known.unready_looks = 0;
             match &mut known.state {
                 State::Begun { again } => *again = again.or(Some(Origin::Sweep)),
                 State::Parked { .. } => known.state = State::Ready { since: now },
@@ -164,6 +148,7 @@ impl Model {
         scans.failures = failures;
         scans.owes_whole = Some(Cause::Start);
         scans.whole_not_before = Some(now + backoff(failures));
+        scans.pause_until = Some(now + PAUSE);
         backoff(failures)
     }
 
@@ -172,6 +157,10 @@ impl Model {
         let State::Begun { again } = known.state else {
             return Err("an outcome of a file that was not begun".to_owned());
         };
+        known.may_be_gone = false;
+        if again.is_some() {
+            known.unready_looks = 0;
+        }
         let came_as = known.origin;
         let touched = again == Some(Origin::Arrival);
         if touched {
@@ -179,6 +168,7 @@ impl Model {
         }
         match outcome {
             Outcome::Compressed { bytes_in, bytes_out } => {
+                self.pauses.remove(&file.watch);
                 self.counts.compressed += 1;
                 self.counts.bytes_in += bytes_in;
                 self.counts.bytes_out += bytes_out;
@@ -186,6 +176,7 @@ impl Model {
             Outcome::Skipped => self.counts.skipped += u64::from(came_as == Origin::Arrival),
             Outcome::HardLinked => {
                 known.linked_looks += 1;
+                known.failed_tries = 0;
                 let again = known.origin == Origin::Arrival && known.linked_looks <= 8;
                 if again && self.ending == Ending::Open && self.watches.contains_key(&file.watch) {
                     let until = now + backoff(known.linked_looks);
@@ -197,21 +188,46 @@ impl Model {
                 return Ok(());
             }
             Outcome::Gone => {}
-            Outcome::Folder => self.owe_scan(file.watch, &file.path, Cause::NewFolder),
-            Outcome::NotYet(wait) => {
+            Outcome::Folder => self.owe_scan(file.watch, &file.path, Cause::NewFolder, now),
+            Outcome::NotYet(_) | Outcome::InUse => {
                 known.failed_tries = 0;
-                if !self.waits_again(file, known, wait, now) && self.watches.contains_key(&file.watch) {
-                    self.counts.left += 1;
+                known.unready_looks += 1;
+                let wait = match outcome {
+                    Outcome::NotYet(wait) => wait,
+                    _ => backoff(known.unready_looks),
+                };
+                if self.waits_again(file, known, wait, now) || !self.watches.contains_key(&file.watch) {
+                    return Ok(());
+                }
+                match self.ending {
+                    Ending::Open => {}
+                    Ending::Once { .. } => {
+                        known.unready_since.get_or_insert(now);
+                        self.park(file, known);
+                        self.forget_oldest_parked();
+                    }
+                    Ending::Drain | Ending::Abort => self.counts.left += 1,
                 }
                 return Ok(());
             }
-            Outcome::Failed(class) => {
+            Outcome::Failed(_) | Outcome::NoRoom => {
+                let class = match outcome {
+                    Outcome::Failed(class) => class,
+                    _ => Class::Transient,
+                };
+                if outcome == Outcome::NoRoom && self.ending == Ending::Open && self.watches.contains_key(&file.watch) {
+                    let pause = self.pauses.entry(file.watch).or_default();
+                    if pause.1.is_none_or(|until| until <= now) {
+                        *pause = (pause.0 + 1, Some(now + backoff(pause.0 + 1)));
+                    }
+                }
                 known.failed_tries += 1;
                 let wait = match class {
                     Class::Transient => Some(backoff(known.failed_tries)),
                     Class::Permanent => again.map(|_| backoff(1)),
                 };
                 known.unready_since.get_or_insert(now);
+                known.unready_looks += 1;
                 if !wait.is_some_and(|wait| self.waits_again(file, known, wait, now)) {
                     self.park(file, known);
                     self.forget_oldest_parked();
@@ -224,13 +240,14 @@ impl Model {
             }
         }
         if let (Some(origin), Some(scans)) = (again, self.watches.get(&file.watch)) {
-            if self.takes_new() {
-                let until = now + scans.timing.settle;
-                self.files
-                    .insert(file.clone(), Known::new(origin, State::Waits { until }));
-            } else if touched {
-                self.counts.left += 1;
-            }
+            let until = match self.ending {
+                Ending::Open | Ending::Once { .. } => now + scans.timing.settle,
+                Ending::Drain if origin == Origin::Arrival => now,
+                Ending::Drain | Ending::Abort => return Ok(()),
+            };
+            let mut known = Known::new(origin, State::Waits { until });
+            known.may_be_gone = true;
+            self.files.insert(file.clone(), known);
         }
         Ok(())
     }
@@ -240,24 +257,28 @@ impl Model {
             return;
         }
         self.end_as(Ending::Drain);
-        let before = self.files.len();
-        self.files.retain(|_, known| match known.state {
-            State::Waits { until } => deadline.is_none_or(|deadline| until <= deadline),
-            _ => true,
+        self.leave(|known| match known.state {
+            State::Waits { until } => deadline.is_some_and(|deadline| until > deadline),
+            _ => false,
         });
-        self.counts.left += (before - self.files.len()) as u64;
     }
 
     pub(super) fn abort(&mut self) {
         self.end_as(Ending::Abort);
-        let before = self.files.len();
-        self.files
-            .retain(|_, known| matches!(known.state, State::Begun { .. } | State::Parked { .. }));
-        self.counts.left += (before - self.files.len()) as u64;
+        self.leave(|known| !matches!(known.state, State::Begun { .. } | State::Parked { .. }));
+    }
+
+    fn leave(&mut self, is_left: impl Fn(&Known) -> bool) {
+        let left = self.files.values().filter(|known| is_left(known) && !known.may_be_gone);
+        self.counts.left += left.count() as u64;
+        self.files.retain(|_, known| !is_left(known));
     }
 
     /// Who has waited long enough is ready; to be called before the agenda is asked.
     pub(super) fn ripen(&mut self, now: Instant) {
+        for pause in self.pauses.values_mut() {
+            pause.1 = pause.1.filter(|until| *until > now);
+        }
         for known in self.files.values_mut() {
             if matches!(known.state, State::Waits { until } if until <= now) {
                 known.state = State::Ready { since: now };
@@ -294,7 +315,7 @@ impl Model {
             && let Some((file, _)) = self
                 .files
                 .iter()
-                .find(|(_, known)| matches!(known.state, State::Ready { .. }))
+                .find(|(file, known)| matches!(known.state, State::Ready { .. }) && !self.is_paused(file.watch))
         {
             return Err(format!(
                 "there is room, and {} is ready and not begun",
@@ -326,13 +347,20 @@ impl Model {
 
     /// What must hold at any time.
     pub(super) fn check(&self, agenda: &Agenda) -> Result<(), String> {
-        let failing = self.count(|known| known.failed_tries > 0) as u64;
+        // In one go, since this is what a run does most.
+        let (mut failing, mut left, mut pending, mut begun) = (0, 0, 0, 0);
+        for known in self.files.values() {
+            failing += u64::from(known.failed_tries > 0);
+            let is_parked = matches!(known.state, State::Parked { .. });
+            left += u64::from(is_parked && known.failed_tries == 0);
+            pending += usize::from(!is_parked);
+            begun += usize::from(matches!(known.state, State::Begun { .. }));
+        }
         let tally = Tally {
             failed: self.counts.failed + failing + self.forgotten.values().sum::<u64>(),
+            left: self.counts.left + left,
             ..self.counts
         };
-        let pending = self.count(|known| !matches!(known.state, State::Parked { .. }));
-        let begun = self.count(|known| matches!(known.state, State::Begun { .. }));
         // Of watches that are gone: what is begun, and what came back failed.
         let gone = self.limits.begun + self.limits.files / 4;
         let most = (self.limits.files + LARGEST_BATCH) * self.watches.len() + gone;
@@ -356,10 +384,13 @@ impl Model {
         };
         let ready = || {
             self.files.iter().filter_map(|(file, known)| match known.state {
-                State::Ready { since } => Some((file.watch, since)),
+                State::Ready { since } if !self.is_paused(file.watch) => Some((file.watch, since)),
                 _ => None,
             })
         };
+        if self.is_paused(file.watch) {
+            return Err("begins a file of a paused watch".to_owned());
+        }
         let first = ready().map(|ready| ready.0).min();
         let after_last = ready()
             .map(|ready| ready.0)
@@ -416,18 +447,18 @@ impl Model {
     fn waits_again(&mut self, file: &FileId, mut known: Known, wait: Duration, now: Instant) -> bool {
         let until = now + wait;
         let since = *known.unready_since.get_or_insert(now);
-        let in_time = match self.ending {
-            Ending::Open => true,
-            Ending::Once { patience } => {
-                let settle = self
-                    .watches
-                    .get(&file.watch)
-                    .map_or(Duration::ZERO, |scans| scans.timing.settle);
-                until <= after(since, patience.max(settle * 2))
-            }
+        let Some(scans) = self.watches.get(&file.watch) else {
+            return false;
+        };
+        let could_have_settled = scans.timing.settle * 2;
+        let waits = match self.ending {
+            Ending::Open => known.unready_looks <= 2 || self.has_room_for_unready(file.watch),
+            Ending::Once { patience } => until <= after(since, patience.max(could_have_settled)),
             Ending::Drain | Ending::Abort => false,
         };
-        let waits = in_time && self.watches.contains_key(&file.watch);
+        if !waits && self.ending == Ending::Open {
+            self.left_to_scans.insert(file.clone());
+        }
         if waits {
             known.state = State::Waits { until };
             self.files.insert(file.clone(), known);
@@ -452,8 +483,10 @@ impl Model {
                 .iter()
                 .filter_map(|(file, known)| Some((serial_of(known)?, file.clone())));
             let Some((_, oldest)) = parked.min() else { return };
-            self.files.remove(&oldest);
-            *self.forgotten.entry(oldest.watch).or_default() += 1;
+            match self.files.remove(&oldest) {
+                Some(known) if known.failed_tries == 0 => self.counts.left += 1,
+                _ => *self.forgotten.entry(oldest.watch).or_default() += 1,
+            }
         }
     }
 
@@ -485,6 +518,19 @@ impl Model {
         self.files.keys().filter(|file| file.watch == watch).count()
     }
 
+    /// Those that may stay unready and those that may be parked leave room for scans.
+    fn has_room_for_unready(&self, watch: WatchId) -> bool {
+        let waits = |known: &Known| known.unready_since.is_some() && matches!(known.state, State::Waits { .. });
+        let of_watch = self.files.iter().filter(|(file, _)| file.watch == watch);
+        let unready = of_watch.filter(|(_, known)| waits(known)).count();
+        unready + 1 + self.limits.files / 4 < self.limits.files / 4 * 2
+    }
+
+    pub(super) fn is_left_to_scans(&self, watch: WatchId, path: &Path) -> bool {
+        let path = path.into();
+        self.left_to_scans.contains(&FileId { watch, path })
+    }
+
     fn has_room_for_scan(&self, watch: WatchId) -> bool {
         self.known_of(watch) < self.limits.files / 2
     }
@@ -510,56 +556,19 @@ impl Model {
             let owed = scans.owes_whole.and(scans.whole_not_before);
             owed.into_iter().chain(scans.sweep_at.filter(|_| is_open))
         });
-        waits.chain(scans).min()
+        let pauses = self.files.iter().filter_map(|(file, known)| match known.state {
+            State::Ready { .. } if self.is_paused(file.watch) => self.pauses[&file.watch].1,
+            _ => None,
+        });
+        waits.chain(scans).chain(pauses).min()
+    }
+
+    fn is_paused(&self, watch: WatchId) -> bool {
+        let pause = self.pauses.get(&watch).and_then(|pause| pause.1);
+        pause.is_some() && self.ending == Ending::Open
     }
 
     fn count(&self, counts: impl Fn(&Known) -> bool) -> usize {
         self.files.values().filter(|known| counts(known)).count()
-    }
-}
-
-impl Known {
-    fn new(origin: Origin, state: State) -> Self {
-        Known {
-            state,
-            origin,
-            failed_tries: 0,
-            unready_since: None,
-            linked_looks: 0,
-        }
-    }
-}
-
-impl Scans {
-    fn new(timing: Timing) -> Self {
-        Scans {
-            timing,
-            running: None,
-            owes_whole: None,
-            owes_folders: BTreeSet::new(),
-            whole_not_before: None,
-            sweep_at: None,
-            failures: 0,
-        }
-    }
-
-    fn owe(&mut self, folder: &Path, cause: Cause) {
-        if self.owes_whole.is_some() {
-        } else if folder.as_os_str().is_empty() {
-            self.owes_whole = Some(cause);
-            self.owes_folders.clear();
-        } else {
-            self.owes_folders.insert(folder.to_owned());
-        }
-    }
-
-    /// Whether something is to be asked for now.
-    fn is_wanted(&self, sweeps: bool, now: Instant) -> bool {
-        if let Some(running) = &self.running {
-            return !running.asked;
-        }
-        let is_swept = sweeps && self.sweep_at.is_some_and(|at| at <= now);
-        let may_be_whole = self.whole_not_before.is_none_or(|at| at <= now);
-        !self.owes_folders.is_empty() || ((is_swept || self.owes_whole.is_some()) && may_be_whole)
     }
 }

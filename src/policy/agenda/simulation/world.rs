@@ -45,6 +45,10 @@ pub(super) enum Kind {
     Plain,
     PassedOver,
     Forbidden,
+    /// A writer never lets go of it.
+    Held,
+    /// Every try fails.
+    Failing,
 }
 
 /// What a worker saw when it began: by it the end is judged.
@@ -143,10 +147,17 @@ impl Folder {
         match file.kind {
             Kind::PassedOver => Look::Answer(Outcome::Skipped),
             Kind::Forbidden => Look::Answer(Outcome::Failed(Class::Permanent)),
+            Kind::Held => Look::Answer(Outcome::InUse),
+            Kind::Failing => Look::Answer(Outcome::Failed(Class::Transient)),
             Kind::Plain if quiet < settle => Look::Answer(Outcome::NotYet(settle.saturating_sub(quiet))),
             Kind::Plain if file.faults > 0 => {
                 file.faults -= 1;
-                Look::Answer(Outcome::Failed(Class::Transient))
+                let is_full = file.identity.is_multiple_of(5);
+                Look::Answer(if is_full {
+                    Outcome::NoRoom
+                } else {
+                    Outcome::Failed(Class::Transient)
+                })
             }
             Kind::Plain => Look::Compress {
                 identity: file.identity,
@@ -177,11 +188,26 @@ impl Folder {
     }
 
     /// What is to be compressed, and is not.
-    pub(super) fn open_work(&self) -> Option<&PathBuf> {
-        self.files
-            .iter()
-            .find(|file| file.1.kind == Kind::Plain)
-            .map(|file| file.0)
+    pub(super) fn open_work(&self) -> impl Iterator<Item = &PathBuf> {
+        let open = self.files.iter().filter(|(_, file)| file.kind == Kind::Plain);
+        open.map(|(path, _)| path)
+    }
+
+    /// Many files that are not ready for long, or never. Returns the file, and when its writer is done.
+    pub(super) fn crowd(&mut self, rng: &mut Rng, now: Millis, count: usize) -> Vec<(PathBuf, Millis)> {
+        let mut written = Vec::new();
+        for number in 0..count {
+            let mut file = File::new(rng, now);
+            match rng.u8(..4) {
+                0 => file.kind = Kind::Failing,
+                1 => file.written_until = now + rng.u64(20_000..120_000),
+                _ => file.kind = Kind::Held,
+            }
+            let path = PathBuf::from(format!("a{number:02}"));
+            self.files.insert(path.clone(), file);
+            written.push((path, file.written_until));
+        }
+        written
     }
 
     fn create(&mut self, rng: &mut Rng, now: Millis) -> Change {

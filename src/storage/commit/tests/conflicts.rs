@@ -39,7 +39,7 @@ fn what_exists_with_the_same_content_finishes_an_earlier_run() {
         scene.write_gzip("F.gz", &text(2 * BLOCK));
         let inode = fs::metadata(scene.path("F.gz")).unwrap().ino();
         let done = scene.commit("F").unwrap();
-        assert!(matches!(done, Done::Finished { .. }), "{done:?}");
+        assert!(matches!(done, Done::Compressed { .. }), "{done:?}");
         assert_eq!(scene.names(), ["F.gz"]);
         assert_eq!(fs::metadata(scene.path("F.gz")).unwrap().ino(), inode);
     }
@@ -51,7 +51,7 @@ fn a_numbered_output_of_an_earlier_run_is_recognised() {
     scene.write("F", b"text");
     scene.write_gzip("F.gz", b"else");
     scene.write_gzip("F.~1~.gz", b"text");
-    assert!(matches!(scene.commit("F").unwrap(), Done::Finished { .. }));
+    assert!(matches!(scene.commit("F").unwrap(), Done::Compressed { .. }));
     assert_eq!(scene.names(), ["F.gz", "F.~1~.gz"]);
 }
 
@@ -123,7 +123,7 @@ fn an_output_that_appears_while_we_work_is_a_conflict_like_any() {
         (vec!["F".into(), "F.gz".into()], Done::Pass(Reason::NameTaken))
     );
     let (names, _, done) = appear(OnConflict::Skip, b"text");
-    assert!(matches!(done, Done::Finished { .. }));
+    assert!(matches!(done, Done::Compressed { .. }));
     assert_eq!(names, ["F.gz"]);
 }
 
@@ -140,8 +140,23 @@ fn an_output_that_its_maker_is_not_done_with_is_left_to_it() {
         assert_eq!(scene.commit("F").unwrap(), Done::Changed, "{on_conflict:?}");
         assert_eq!(scene.names(), ["F", "F.gz"]);
         drop(maker);
-        assert!(matches!(scene.commit("F").unwrap(), Done::Finished { .. }));
+        assert!(matches!(scene.commit("F").unwrap(), Done::Compressed { .. }));
         assert_eq!(scene.names(), ["F.gz"]);
+    }
+}
+
+#[test]
+fn an_output_that_somebody_still_writes_is_no_conflict_yet() {
+    for on_conflict in [OnConflict::Number, OnConflict::Replace, OnConflict::Skip] {
+        let mut scene = Scene::new();
+        scene.on_conflict = on_conflict;
+        scene.write("F", b"text");
+        scene.write("F.gz", b"half of what");
+        let maker = File::options().append(true).open(scene.path("F.gz")).unwrap();
+        assert_eq!(scene.commit("F").unwrap(), Done::Changed, "{on_conflict:?}");
+        assert_eq!(scene.names(), ["F", "F.gz"]);
+        drop(maker);
+        assert_ne!(scene.commit("F").unwrap(), Done::Changed, "{on_conflict:?}");
     }
 }
 

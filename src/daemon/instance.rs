@@ -1,0 +1,421 @@
+//! The instance lock: a second agent does not start on a folder that another one watches, so that neither recovers what the other is
+//! about to finish.
+//!
+//! There is a lock for each watched folder, named after the folder's device and inode. One for each configuration would miss the same
+//! folder in two of them, or in one and on a command line, and a path has many spellings. The lock stays with the folder that was there
+//! at the start: one that takes its place later has another inode, and an agent that starts then is not refused. Nor is one that watches a
+//! folder inside the other's: whether that is the same work depends on the rules of both.
+//!
+//! A lock is an flock(2) on a file in the runtime directory, so the kernel gives it up when its holder dies, whatever the way. The
+//! file's content is only for the message to whoever is refused.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::process;
+
+use jiff::Timestamp;
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
+use rustix::fs::{flock, fstat, major, minor, mkdir, open, openat, stat, statat, unlinkat};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::geteuid;
+
+use crate::model::{Error, Escaped, Step};
+
+/// Of a service, or of root.
+const FOR_SERVICES: &str = "/run/dwindle";
+
+/// So much of a lock's content is read, in bytes; a longer list of configurations is cut off.
+const MOST_CONTENT: u64 = 4096;
+
+/// Where the agent keeps its locks: the first folder of `$RUNTIME_DIRECTORY` (systemd.exec(5)); for root `/run/dwindle`; for others
+/// `dwindle` in `$XDG_RUNTIME_DIR`, and `/run/dwindle` where that is not set. Whether it is there is not asked.
+pub(crate) fn runtime_directory() -> PathBuf {
+    let (service, user) = (env::var_os("RUNTIME_DIRECTORY"), env::var_os("XDG_RUNTIME_DIR"));
+    directory_from(service.as_deref(), user.as_deref(), geteuid().is_root())
+}
+
+/// The locks on the watched folders, held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    directory: File,
+    locks: Vec<(String, File)>,
+}
+
+/// Why the folders are not ours.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    /// Another agent has the folder.
+    #[error(
+        "another agent watches {} already: {}. Stop that one first, or leave the folder to it (lock file: {})",
+        Escaped(folder),
+        holder_in(content),
+        Escaped(lock)
+    )]
+    Held {
+        folder: PathBuf,
+        content: OsString,
+        lock: PathBuf,
+    },
+    /// There is no place for locks.
+    #[error("no lock can be kept in the runtime directory {}: {why}", Escaped(directory))]
+    NoDirectory { directory: PathBuf, why: String },
+    /// What has the lock's name was not made by an agent of this user.
+    #[error("{} is no lock file of this user: {why}. Look at it, and remove it", Escaped(lock))]
+    NotOurs { lock: PathBuf, why: &'static str },
+    /// A folder to watch is not there any more.
+    #[error(transparent)]
+    Folder(Error),
+}
+
+impl Instance {
+    /// Locks every folder, each once, however often and by whatever path it is named; all or none. `directory` is made, for this user
+    /// alone, where it is missing. `configuration` is what the next one who asks is told. Does not wait for a lock.
+    ///
+    /// # Errors
+    ///
+    /// Each of [`Refused`]; nothing stays locked then.
+    pub(crate) fn lock<'a>(
+        directory: &Path,
+        folders: impl IntoIterator<Item = &'a Path>,
+        configuration: &OsStr,
+    ) -> Result<Self, Refused> {
+        // In the order of their names: of two agents that start on the same folders at once, one gets them all.
+        let mut names = BTreeMap::new();
+        for folder in folders {
+            names.insert(name_for(folder)?, folder);
+        }
+        let mut instance = Instance {
+            directory: open_directory(directory).map_err(|why| no_directory(directory, why))?,
+            locks: Vec::new(),
+        };
+        let since = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
+        let mut content = format!("process {}, since {since}, configured by ", process::id()).into_bytes();
+        content.extend_from_slice(configuration.as_bytes());
+        for (name, folder) in names {
+            let path = directory.join(&name);
+            let mut lock = match acquire(&instance.directory, &name) {
+                Ok(lock) => lock,
+                Err(Failed::Held(content)) => {
+                    return Err(Refused::Held {
+                        folder: folder.to_owned(),
+                        content,
+                        lock: path,
+                    });
+                }
+                Err(Failed::NotOurs(why)) => return Err(Refused::NotOurs { lock: path, why }),
+                Err(Failed::Call(errno)) => return Err(no_directory(directory, reason(errno))),
+            };
+            // It is locked, with or without words: on a full file system the next one is told less.
+            let _ = lock.set_len(0).and_then(|()| lock.write_all(&content));
+            instance.locks.push((name, lock));
+        }
+        Ok(instance)
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        for (name, _lock) in &self.locks {
+            // While it is still locked, so that it is ours that is removed. One that stays is taken over by the next agent.
+            let _ = retry_on_intr(|| unlinkat(&self.directory, name, AtFlags::empty()));
+        }
+    }
+}
+
+/// Why one lock could not be had.
+enum Failed {
+    Held(OsString),
+    NotOurs(&'static str),
+    Call(Errno),
+}
+
+/// Opens or makes the lock file, and locks it.
+fn acquire(directory: &File, name: &str) -> Result<File, Failed> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    // Each further round follows the end of another holder, which has removed its file after we had opened it.
+    loop {
+        let file = match retry_on_intr(|| openat(directory, name, flags, Mode::RUSR | Mode::WUSR)) {
+            Ok(file) => File::from(file),
+            Err(Errno::LOOP) => return Err(Failed::NotOurs("it is a symbolic link")),
+            Err(Errno::ISDIR) => return Err(Failed::NotOurs("it is a folder")),
+            Err(errno) => return Err(Failed::Call(errno)),
+        };
+        let status = retry_on_intr(|| fstat(&file)).map_err(Failed::Call)?;
+        if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
+            return Err(Failed::NotOurs("it is no regular file"));
+        }
+        if status.st_uid != geteuid().as_raw() {
+            return Err(Failed::NotOurs("it belongs to another user"));
+        }
+        match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(Failed::Held(content_of(&file))),
+            Err(errno) => return Err(Failed::Call(errno)),
+        }
+        match retry_on_intr(|| statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)) {
+            Ok(named) if is_same(&named, &status) => return Ok(file),
+            Ok(_) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(Failed::Call(errno)),
+        }
+    }
+}
+
+/// Opens the directory, which is made where it is missing, unless it is somebody else's or others may write to it: whoever can change
+/// names in it can give us any file to lock.
+fn open_directory(path: &Path) -> Result<File, String> {
+    // Without a slash at the end, which would have a symbolic link followed.
+    let path: PathBuf = path.components().collect();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = || retry_on_intr(|| open(&path, flags, Mode::empty()));
+    let opened = match open() {
+        Err(Errno::NOENT) => match retry_on_intr(|| mkdir(&path, Mode::RWXU)) {
+            Ok(()) | Err(Errno::EXIST) => open(),
+            Err(Errno::NOENT) => return Err("the folder that it would be in is not there".to_owned()),
+            Err(errno) => return Err(format!("it cannot be made: {}", reason(errno))),
+        },
+        opened => opened,
+    };
+    let directory = match opened {
+        Ok(directory) => directory,
+        Err(Errno::NOTDIR | Errno::LOOP) => return Err("it is a symbolic link, or no folder".to_owned()),
+        Err(errno) => return Err(reason(errno)),
+    };
+    let status = retry_on_intr(|| fstat(&directory)).map_err(reason)?;
+    if status.st_uid != geteuid().as_raw() {
+        return Err(format!("it belongs to another user (uid {})", status.st_uid));
+    }
+    if Mode::from_raw_mode(status.st_mode).intersects(Mode::WGRP | Mode::WOTH) {
+        return Err("others may write to it (chmod go-w)".to_owned());
+    }
+    Ok(directory.into())
+}
+
+/// The name of the folder's lock. Symbolic links are followed, as the agent itself follows those in a path that it is given.
+fn name_for(folder: &Path) -> Result<String, Refused> {
+    let status =
+        retry_on_intr(|| stat(folder)).map_err(|errno| Refused::Folder(Error::new(Step::Look, folder, errno)))?;
+    Ok(format!(
+        "watch-{}-{}-{}.lock",
+        major(status.st_dev),
+        minor(status.st_dev),
+        status.st_ino
+    ))
+}
+
+fn directory_from(service: Option<&OsStr>, user: Option<&OsStr>, is_root: bool) -> PathBuf {
+    let first = service.and_then(|list| env::split_paths(list).next());
+    let of_user = || Some(Path::new(user?).join("dwindle"));
+    // A relative path would mean another folder for each agent.
+    let absolute = |path: &PathBuf| path.is_absolute();
+    first
+        .filter(absolute)
+        .or_else(|| if is_root { None } else { of_user().filter(absolute) })
+        .unwrap_or_else(|| PathBuf::from(FOR_SERVICES))
+}
+
+fn no_directory(directory: &Path, why: String) -> Refused {
+    Refused::NoDirectory {
+        directory: directory.to_owned(),
+        why,
+    }
+}
+
+fn reason(errno: Errno) -> String {
+    io::Error::from(errno).to_string()
+}
+
+fn is_same(one: &Stat, other: &Stat) -> bool {
+    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+}
+
+fn content_of(file: &File) -> OsString {
+    let mut content = Vec::new();
+    // What cannot be read is missing in the message, no more.
+    let _ = file.take(MOST_CONTENT).read_to_end(&mut content);
+    OsString::from_vec(content)
+}
+
+fn holder_in(content: &OsStr) -> String {
+    if content.is_empty() {
+        // Locked just now, and not written yet.
+        return "which process, its lock does not say yet".to_owned();
+    }
+    Escaped(Path::new(content)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use tempfile::TempDir;
+
+    /// A runtime directory that is not there yet, and two folders to watch.
+    fn scene() -> (TempDir, PathBuf, PathBuf, PathBuf) {
+        let root = tempfile::tempdir().unwrap();
+        let (directory, a, b) = (root.path().join("run"), root.path().join("a"), root.path().join("b"));
+        fs::create_dir(&a).unwrap();
+        fs::create_dir(&b).unwrap();
+        (root, directory, a, b)
+    }
+
+    fn lock(directory: &Path, folders: &[&Path]) -> Result<Instance, Refused> {
+        Instance::lock(directory, folders.iter().copied(), OsStr::new("/etc/test.toml"))
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    fn names(directory: &Path) -> usize {
+        fs::read_dir(directory).unwrap().count()
+    }
+
+    #[test]
+    fn a_folder_is_had_once_by_whatever_path_and_again_when_it_is_given_up() {
+        let (root, directory, a, b) = scene();
+        let other_path = root.path().join("link");
+        symlink(&a, &other_path).unwrap();
+        let first = lock(&directory, &[&a]).unwrap();
+        let beside = lock(&directory, &[&b]).unwrap();
+        for path in [&a, &other_path, &b.join("../a")] {
+            let refused = lock(&directory, &[path]).unwrap_err();
+            assert!(matches!(refused, Refused::Held { .. }), "{refused}");
+            let sentence = refused.to_string();
+            let holder = format!("watches {} already: process {}, since 2", path.display(), process::id());
+            assert!(sentence.contains(&holder), "{sentence}");
+            assert!(sentence.contains("Z, configured by /etc/test.toml. Stop"), "{sentence}");
+        }
+        drop(first);
+        lock(&directory, &[&other_path]).unwrap();
+        drop(beside);
+        assert_eq!(names(&directory), 0, "locks are removed when they are given up");
+    }
+
+    #[test]
+    fn all_are_had_or_none() {
+        let (_root, directory, a, b) = scene();
+        let held = lock(&directory, &[&b]).unwrap();
+        assert!(lock(&directory, &[&a, &b]).is_err());
+        let alone = lock(&directory, &[&a]).unwrap();
+        drop((held, alone));
+        let both = lock(&directory, &[&a, &b, &a]).unwrap();
+        assert_eq!(names(&directory), 2, "a folder that is named twice has one lock");
+        drop(both);
+    }
+
+    #[test]
+    fn what_a_dead_holder_left_is_taken_over_with_new_content() {
+        let (_root, directory, a, _) = scene();
+        fs::create_dir(&directory).unwrap();
+        let path = directory.join(name_for(&a).unwrap());
+        fs::write(&path, "process 1, ".repeat(100)).unwrap();
+        let _held = lock(&directory, &[&a]).unwrap();
+        let content = fs::read_to_string(&path).unwrap();
+        assert!(
+            content.starts_with(&format!("process {}, ", process::id())),
+            "{content}"
+        );
+        assert!(content.ends_with("configured by /etc/test.toml"), "{content}");
+    }
+
+    #[test]
+    fn directory_and_locks_are_for_this_user_alone() {
+        let (_root, directory, a, _) = scene();
+        let _held = lock(&directory, &[&a]).unwrap();
+        assert_eq!(mode(&directory), 0o700);
+        assert_eq!(mode(&directory.join(name_for(&a).unwrap())), 0o600);
+    }
+
+    #[test]
+    fn a_directory_that_others_can_change_is_not_used() {
+        let (root, directory, a, _) = scene();
+        let why = |directory: &Path| match lock(directory, &[&a]) {
+            Err(Refused::NoDirectory { why, .. }) => why,
+            other => panic!("{}: {other:?}", directory.display()),
+        };
+        fs::create_dir(&directory).unwrap();
+        for mode in [0o770, 0o702, 0o1777] {
+            fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(why(&directory).contains("others may write"), "{mode:o}");
+        }
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+        lock(&directory, &[&a]).unwrap();
+        symlink(&directory, root.path().join("link")).unwrap();
+        for link in ["link", "link/", "link/."] {
+            assert!(why(&root.path().join(link)).contains("symbolic link"), "{link}");
+        }
+        assert!(why(&root.path().join("no/run")).contains("is not there"));
+    }
+
+    #[test]
+    fn what_only_looks_like_a_lock_is_left_alone() {
+        let (root, directory, a, _) = scene();
+        drop(lock(&directory, &[&a]).unwrap());
+        let path = directory.join(name_for(&a).unwrap());
+        let target = root.path().join("target");
+        fs::write(&target, "precious").unwrap();
+        let why = || match lock(&directory, &[&a]) {
+            Err(Refused::NotOurs { why, .. }) => why,
+            other => panic!("{other:?}"),
+        };
+        symlink(&target, &path).unwrap();
+        assert!(why().contains("symbolic link"));
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(why().contains("folder"));
+        fs::remove_dir(&path).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        assert!(why().contains("no regular file"));
+        assert_eq!(fs::read(&target).unwrap(), b"precious");
+    }
+
+    /// The files come and go under one name all the time, and a lock on one that has lost the name keeps nobody away.
+    #[test]
+    fn what_is_locked_still_has_its_name_among_many_that_come_and_go() {
+        let (_root, directory, a, _) = scene();
+        let path = directory.join(name_for(&a).unwrap());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut times = 0;
+                    while times < 500 {
+                        match lock(&directory, &[&a]) {
+                            Ok(held) => {
+                                let named = fs::metadata(&path).map(|file| file.ino()).ok();
+                                assert_eq!(named, held.locks[0].1.metadata().map(|file| file.ino()).ok());
+                                times += 1;
+                            }
+                            Err(Refused::Held { .. }) => {}
+                            Err(other) => panic!("{other}"),
+                        }
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn the_environment_says_where_the_directory_is() {
+        let from = |service: Option<&str>, user: Option<&str>, is_root| {
+            directory_from(service.map(OsStr::new), user.map(OsStr::new), is_root)
+        };
+        let user = Some("/run/user/1000");
+        for (found, expected) in [
+            (from(Some("/run/a:/run/b"), user, true), "/run/a"),
+            (from(Some("/run/a"), user, false), "/run/a"),
+            (from(None, user, true), "/run/dwindle"),
+            (from(None, user, false), "/run/user/1000/dwindle"),
+            (from(Some(""), user, false), "/run/user/1000/dwindle"),
+            (from(Some("relative"), Some("relative"), false), "/run/dwindle"),
+            (from(None, None, false), "/run/dwindle"),
+        ] {
+            assert_eq!(found, Path::new(expected));
+        }
+    }
+}

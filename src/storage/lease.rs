@@ -1,0 +1,133 @@
+//! File leases: how the kernel says that nobody writes to a file, and that somebody is about to (fcntl(2), "Leases").
+//!
+//! A read lease is granted only while nobody, anywhere on this machine, has the file open for writing or mapped writable. While it is held,
+//! whoever opens the file for writing waits in open(2) until it is released, for `/proc/sys/fs/lease-break-time` at most. Renaming, linking and
+//! removing the file go ahead.
+//!
+//! The only module with unsafe code: rustix has no leases.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// Sets the signal that tells of events on a descriptor (fcntl(2)); from the kernel's `asm-generic/fcntl.h`, since libc does not have it.
+const F_SETSIG: libc::c_int = 10;
+
+/// Why there is no lease.
+#[derive(Debug)]
+pub(super) enum NoLease {
+    /// Somebody has the file open for writing, or mapped writable.
+    Writer,
+    /// None can be had on this file by this process, whoever has it open: it belongs to somebody else and `CAP_LEASE` is missing, or
+    /// its file system has no leases.
+    Unavailable(io::Error),
+}
+
+/// Takes a lease on a file that is open for reading only. It lasts until it is [released](release) or the file is closed. Does not wait.
+pub(super) fn take(file: &File) -> Result<(), NoLease> {
+    let descriptor = file.as_raw_fd();
+    // The kernel tells of a writer by SIGIO, which ends a process that did not ask for it; SIGURG is ignored by one that did not. What
+    // counts is asked for, see `is_held`.
+    let taken =
+        control(descriptor, F_SETSIG, libc::SIGURG).and_then(|_| control(descriptor, libc::F_SETLEASE, libc::F_RDLCK));
+    match taken {
+        Ok(_) => Ok(()),
+        Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => Err(NoLease::Writer),
+        Err(error) => Err(NoLease::Unavailable(error)),
+    }
+}
+
+/// Whether somebody has the file open for writing now. False as well where nobody can say.
+pub(super) fn has_writer(file: &File) -> bool {
+    let taken = take(file);
+    release(file);
+    matches!(taken, Err(NoLease::Writer))
+}
+
+/// Whether the lease that was taken is unbroken: nobody has opened the file for writing since, nor waits to. Takes a third of a microsecond.
+pub(super) fn is_held(file: &File) -> bool {
+    control(file.as_raw_fd(), libc::F_GETLEASE, 0).is_ok_and(|kind| kind == libc::F_RDLCK)
+}
+
+/// Gives the lease up, and lets a writer that waits go on.
+pub(super) fn release(file: &File) {
+    // It fails where there is none any more, and then there is nothing to release.
+    let _ = control(file.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK);
+}
+
+fn control(descriptor: RawFd, command: libc::c_int, argument: libc::c_int) -> io::Result<libc::c_int> {
+    // SAFETY: the descriptor is that of a `File` which the caller borrows, so it is open; the commands used here take an integer and
+    // touch no memory of ours.
+    let result = unsafe { libc::fcntl(descriptor, command, argument) };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::OpenOptions;
+    use std::io::{Read, Write};
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::path::PathBuf;
+    use std::thread;
+
+    fn file() -> (tempfile::TempDir, PathBuf, File) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("F");
+        std::fs::write(&path, "text").unwrap();
+        let file = File::open(&path).unwrap();
+        (folder, path, file)
+    }
+
+    #[test]
+    fn it_is_granted_beside_readers_and_refused_beside_a_writer() {
+        let (_folder, path, file) = file();
+        let _reader = File::open(&path).unwrap();
+        take(&file).unwrap();
+        assert!(is_held(&file));
+        release(&file);
+        assert!(!is_held(&file));
+        let writer = OpenOptions::new().append(true).open(&path).unwrap();
+        assert!(matches!(take(&file), Err(NoLease::Writer)));
+        drop(writer);
+        assert!(take(&file).is_ok());
+    }
+
+    #[test]
+    fn a_writer_is_noticed_and_waits_until_it_is_released() {
+        let (_folder, path, file) = file();
+        take(&file).unwrap();
+        // One that does not want to wait is noticed, too, and is told so.
+        let refused = OpenOptions::new()
+            .append(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(&path)
+            .unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        assert!(!is_held(&file));
+        let writer = thread::spawn(move || {
+            let mut writer = OpenOptions::new().append(true).open(&path).unwrap();
+            writer.write_all(b" and more").unwrap();
+        });
+        release(&file);
+        writer.join().unwrap();
+        let mut content = String::new();
+        (&file).read_to_string(&mut content).unwrap();
+        assert_eq!(content, "text and more");
+    }
+
+    #[test]
+    fn a_renamed_or_removed_file_stays_leased() {
+        let (folder, path, file) = file();
+        take(&file).unwrap();
+        let other = folder.path().join("other");
+        std::fs::rename(&path, &other).unwrap();
+        std::fs::remove_file(&other).unwrap();
+        assert!(is_held(&file));
+    }
+}

@@ -1,0 +1,348 @@
+//! The commit's last steps: the published output is made durable, the original in quarantine is removed, and a writer that comes late is
+//! waited for. They take time and no processor, so they happen off the workers.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::commit::{Done, Plan};
+use super::conflict::Twin;
+use super::dir::Folder;
+use super::lease::{self, NoLease};
+use super::metadata;
+use super::positioned::FromStart;
+use super::publish::{Publication, Temp};
+use super::quarantine::{Quarantine, number_from_one};
+use super::status::Status;
+use super::syncs::Syncs;
+use crate::codec::{HoldsError, holds};
+use crate::model::{Class, Error, Escaped, Fingerprint, Step};
+
+/// So long at least an original is in quarantine before it is removed: whoever had looked its name up just before has opened it by then.
+const QUARANTINE: Duration = Duration::from_millis(10);
+
+/// Between two questions whether a late writer is done.
+const LATE_WRITER: Duration = Duration::from_millis(100);
+
+/// Between two tries to save what a late writer left.
+const RESCUE_AGAIN: Duration = Duration::from_secs(1);
+
+/// A published output.
+#[derive(Debug)]
+pub(super) struct Output {
+    pub(super) folder: Arc<Folder>,
+    pub(super) name: OsString,
+    pub(super) bytes: u64,
+    pub(super) made: Made,
+}
+
+/// Who published it.
+#[derive(Debug)]
+pub(super) enum Made {
+    Now(Temp),
+    Before(Twin),
+    /// Whoever it was, nothing is decided about it any more. Its descriptor is closed: many files wait for late writers at once.
+    Done,
+}
+
+impl Output {
+    pub(super) fn of_earlier_run(folder: Arc<Folder>, twin: Twin) -> Self {
+        Output {
+            folder,
+            name: twin.name.clone(),
+            bytes: twin.fingerprint.size,
+            made: Made::Before(twin),
+        }
+    }
+
+    /// The commit's end with this output.
+    pub(super) fn done(&self, bytes_in: u64) -> Done {
+        Done::Compressed {
+            output: self.path(),
+            bytes_in,
+            bytes_out: self.bytes,
+        }
+    }
+
+    /// Takes it back where it is ours, unless it alone has the original's bytes: then somebody removed the original. False in that case.
+    pub(super) fn withdraw(&self, original: &File) -> Result<bool, Error> {
+        let status = Status::of(original).map_err(|errno| Error::new(Step::Look, self.path(), errno))?;
+        if status.fingerprint.links == 0 {
+            return Ok(false);
+        }
+        if let Made::Now(temp) = &self.made {
+            temp.withdraw(&self.name)?;
+        }
+        Ok(true)
+    }
+
+    /// Whether its name is still its own.
+    fn is_there(&self) -> Result<bool, Error> {
+        let Some(named) = self.folder.status(&self.name)? else {
+            return Ok(false);
+        };
+        match &self.made {
+            Made::Done => Ok(true),
+            Made::Before(twin) => Ok(named.fingerprint == twin.fingerprint),
+            Made::Now(temp) => Status::of(temp.file())
+                .map(|ours| ours.fingerprint.same_inode(&named.fingerprint))
+                .map_err(|errno| Error::new(Step::Look, self.path(), errno)),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path_of(&self.name)
+    }
+}
+
+/// A file whose output is published and whose original is in quarantine, or removed a moment ago. Dropped before the removal, the
+/// original has its name again and the output is gone.
+#[derive(Debug)]
+pub(crate) struct Retiring {
+    stage: Stage,
+    output: Output,
+    bytes_in: u64,
+    durable: bool,
+    hold: Duration,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Quarantined(Quarantine),
+    Removed(Removed),
+    Over,
+}
+
+/// An original without a name.
+#[derive(Debug)]
+struct Removed {
+    file: File,
+    leased: bool,
+    parent: Arc<Folder>,
+    name: OsString,
+    fingerprint: Fingerprint,
+    /// A writer was seen, and let in: from then on the lease tells whether it is done, and the content, not the times, what it did.
+    had_writer: bool,
+}
+
+/// How far a file came.
+#[derive(Debug)]
+pub(crate) enum Advanced {
+    Done(Done),
+    /// To be advanced again, not before so long.
+    Later(Box<Retiring>, Duration),
+}
+
+impl Retiring {
+    pub(super) fn begin(quarantine: Quarantine, output: Output, plan: &Plan<'_>) -> Advanced {
+        let retiring = Retiring {
+            bytes_in: quarantine.fingerprint.size,
+            stage: Stage::Quarantined(quarantine),
+            output,
+            durable: plan.durable,
+            hold: plan.hold,
+        };
+        Advanced::Later(Box::new(retiring), QUARANTINE)
+    }
+
+    /// Does what is due: first steps 9 and 10, later step 11. Blocks. `syncs` remembers which folders were made durable for this batch of
+    /// files. With `give_up` a late writer is waited for no longer than once, and what it wrote until then is saved.
+    ///
+    /// # Errors
+    ///
+    /// When a step failed; the original has its name again, and the output is gone, unless it was the removal that failed.
+    pub(crate) fn advance(
+        mut self: Box<Self>,
+        syncs: &mut Syncs,
+        give_up: bool,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Advanced, Error> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Quarantined(quarantine) => self.remove(quarantine, syncs, warn),
+            Stage::Removed(removed) => self.let_go(removed, give_up, warn),
+            Stage::Over => Ok(Advanced::Done(Done::Gone)),
+        }
+    }
+
+    fn remove(
+        mut self: Box<Self>,
+        quarantine: Quarantine,
+        syncs: &mut Syncs,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Advanced, Error> {
+        // 9
+        if self.durable
+            && let Err(error) = self.sync(&quarantine, syncs)
+        {
+            self.take_back(&quarantine, warn)?;
+            return Err(error);
+        }
+        // 10
+        match self.is_untouched(&quarantine) {
+            Ok(true) => {}
+            Ok(false) if !quarantine.has_a_name() => {
+                // Its owner removed it, and our output alone has the bytes.
+                return Ok(Advanced::Done(self.output.done(self.bytes_in)));
+            }
+            untouched => {
+                self.take_back(&quarantine, warn)?;
+                return untouched.map(|_| Advanced::Done(Done::Changed));
+            }
+        }
+        if let Err(error) = quarantine.remove()
+            && quarantine.has_a_name()
+        {
+            // The output stays: it is whole and durable, and the next look finds it there.
+            quarantine.put_back(warn)?;
+            return Err(error);
+        }
+        self.output.made = Made::Done;
+        self.stage = Stage::Removed(Removed {
+            file: quarantine.file,
+            leased: quarantine.leased,
+            parent: quarantine.parent,
+            name: quarantine.original,
+            fingerprint: quarantine.fingerprint,
+            had_writer: false,
+        });
+        let hold = self.hold;
+        Ok(Advanced::Later(self, hold))
+    }
+
+    fn sync(&self, quarantine: &Quarantine, syncs: &mut Syncs) -> Result<(), Error> {
+        syncs.sync(&self.output.folder)?;
+        syncs.sync(&quarantine.parent)
+    }
+
+    fn is_untouched(&self, quarantine: &Quarantine) -> Result<bool, Error> {
+        Ok(quarantine.is_untouched()? && self.output.is_there()?)
+    }
+
+    fn take_back(&self, quarantine: &Quarantine, warn: &mut dyn FnMut(String)) -> Result<(), Error> {
+        quarantine.put_back(warn)?;
+        self.output.withdraw(&quarantine.file).map(drop)
+    }
+
+    /// Step 11: who opened the file by its name before it lost that may write to it still.
+    fn let_go(
+        mut self: Box<Self>,
+        mut removed: Removed,
+        give_up: bool,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Advanced, Error> {
+        // One that only now comes in is given its moment all the same, or it would write to what nobody can reach.
+        let is_new = !removed.had_writer;
+        if removed.has_writer() && (is_new || !give_up) {
+            self.stage = Stage::Removed(removed);
+            return Ok(Advanced::Later(self, LATE_WRITER));
+        }
+        match self.rescue(&removed, warn) {
+            Ok(()) => Ok(Advanced::Done(self.output.done(self.bytes_in))),
+            Err(error) if give_up => Err(error),
+            Err(error) => {
+                removed.had_writer = true;
+                warn(format!(
+                    "{error}; what a late writer added to it is still held open, and will be saved later"
+                ));
+                self.stage = Stage::Removed(removed);
+                Ok(Advanced::Later(self, RESCUE_AGAIN))
+            }
+        }
+    }
+
+    /// Saves what a late writer left, where there is any.
+    fn rescue(&self, removed: &Removed, warn: &mut dyn FnMut(String)) -> Result<(), Error> {
+        let Some(from) = self.first_unsaved_byte(removed)? else {
+            return Ok(());
+        };
+        let failed = |step, cause: io::Error| Error::new(step, removed.path(), cause);
+        let temp = Temp::create(&removed.parent, &removed.name)?;
+        let mut source = &removed.file;
+        source
+            .seek(SeekFrom::Start(from))
+            .map_err(|cause| failed(Step::Read, cause))?;
+        io::copy(&mut source, &mut temp.file()).map_err(|cause| failed(Step::Write, cause))?;
+        let status = Status::of(&removed.file).map_err(|errno| failed(Step::Look, errno.into()))?;
+        metadata::copy(&removed.file, &status, temp.file(), warn);
+        let mut temp = temp.sync()?;
+        let rescued = number_from_one(&removed.name, "rescued", |name| match temp.publish(name) {
+            Ok(Publication::Published) => Ok(()),
+            Ok(_) => Err(Errno::EXIST),
+            Err(error) => Err(error.errno().map_or(Errno::IO, Errno::from_raw_os_error)),
+        });
+        let rescued = rescued.map_err(|errno| failed(Step::Publish, errno.into()))?;
+        removed.parent.sync()?;
+        warn(format!(
+            "somebody wrote to {} while it was being removed; what was written is in {}",
+            Escaped(&removed.path()),
+            Escaped(&removed.parent.path_of(&rescued))
+        ));
+        Ok(())
+    }
+
+    /// Nothing where the output has all that the file has. The content is asked where a writer was seen: a mapping changes no times.
+    fn first_unsaved_byte(&self, removed: &Removed) -> Result<Option<u64>, Error> {
+        let now = Status::of(&removed.file)
+            .map_err(|errno| Error::new(Step::Look, removed.path(), errno))?
+            .fingerprint;
+        let is_changed = (now.size, now.modified) != (removed.fingerprint.size, removed.fingerprint.modified);
+        if !removed.had_writer && !is_changed {
+            return Ok(None);
+        }
+        if self.has_bytes(removed, now.size)? {
+            return Ok(None);
+        }
+        let size = removed.fingerprint.size;
+        let only_added = now.size > size && self.has_bytes(removed, size)?;
+        Ok(Some(if only_added { size } else { 0 }))
+    }
+
+    /// Whether the output holds the first so many bytes of the file, and no more.
+    fn has_bytes(&self, removed: &Removed, length: u64) -> Result<bool, Error> {
+        let gzip = match self.output.folder.open_file(&self.output.name) {
+            // Somebody took it away, or put what cannot be read in its place.
+            Err(error) if error.class() == Class::Permanent => return Ok(false),
+            gzip => gzip?,
+        };
+        let gzip = FromStart::new(&gzip);
+        let original = FromStart::new(&removed.file).take(length);
+        holds(gzip, original, |_| Ok::<_, Error>(())).map_err(|error| match error {
+            HoldsError::Stopped(error) => error,
+            HoldsError::Gzip(cause) => Error::new(Step::Read, self.output.path(), cause),
+            HoldsError::Source(cause) => Error::new(Step::Read, removed.path(), cause),
+        })
+    }
+}
+
+impl Removed {
+    /// Whether somebody has it open for writing, or waits for our lease to end to have so.
+    fn has_writer(&mut self) -> bool {
+        if !self.leased {
+            return false;
+        }
+        let is_waited_for = !self.had_writer && !lease::is_held(&self.file);
+        lease::release(&self.file);
+        // Whoever waits must come in before the lease is asked for again, or it would wait for the next.
+        let has_writer = is_waited_for || matches!(lease::take(&self.file), Err(NoLease::Writer));
+        self.had_writer |= has_writer;
+        has_writer
+    }
+
+    fn path(&self) -> PathBuf {
+        self.parent.path_of(&self.name)
+    }
+}
+
+impl Drop for Retiring {
+    fn drop(&mut self) {
+        if let Stage::Quarantined(quarantine) = &self.stage {
+            // Nobody is left to tell. What cannot be undone is found and undone by the next start.
+            let _ = self.take_back(quarantine, &mut |_| ());
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! strace(1), which makes system calls fail that a sound machine lets succeed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Dwindle, Sandbox};
+
+/// What is to fail, and a log of what was called. Its counts (`when=2`) are of each thread for itself.
+pub(crate) struct Strace {
+    calls: String,
+    options: Vec<String>,
+    log: PathBuf,
+}
+
+impl Strace {
+    /// To inject, as in `fsync:error=EIO:when=1`: see strace(1), "Tampering".
+    pub(crate) fn inject(sandbox: &Sandbox, injection: &str) -> Self {
+        let calls = injection.split(':').next().expect("the names of the calls");
+        Strace {
+            calls: calls.to_owned(),
+            options: vec!["-e".to_owned(), format!("inject={injection}")],
+            log: sandbox.path("strace.log"),
+        }
+    }
+
+    /// Only in calls on this path: by name, or by a descriptor that was opened by this name. Several are alternatives.
+    pub(crate) fn on(mut self, path: &Path) -> Self {
+        let path = path.to_str().expect("a path in a sandbox");
+        self.options.extend(["-P".to_owned(), path.to_owned()]);
+        self
+    }
+
+    /// Logs these calls as well.
+    pub(crate) fn and_log(mut self, calls: &str) -> Self {
+        self.calls = format!("{},{calls}", self.calls);
+        self
+    }
+
+    /// The lines that were logged so far: thread, call, and with each descriptor its path.
+    pub(crate) fn log(&self) -> Vec<String> {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines().map(str::to_owned).collect()
+    }
+}
+
+impl Dwindle {
+    /// Starts it under strace(1).
+    pub(crate) fn under(self, strace: &Strace) -> Self {
+        let log = strace.log.to_str().expect("a path in a sandbox");
+        let calls = format!("trace={}", strace.calls);
+        // The program stays our own child (-D), so that signals reach it. The calls come first: what is injected must be among them.
+        let own = ["strace", "-D", "-f", "-qq", "-y", "-o", log, "-e", &calls];
+        let options = strace.options.iter().map(String::as_str);
+        self.started_by(own.into_iter().chain(options).chain(["--"]))
+    }
+}
