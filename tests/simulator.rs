@@ -144,7 +144,7 @@ fn the_kernel_tells_what_a_task_read_and_whether_it_slept() {
     simulator.block_on(async { std::hint::black_box(vec![1; 1000]) });
     let reads = || simulator.block_on(async { std::fs::read("/proc/self/stat").unwrap() });
     assert!(panic_of(reads).contains("calls of read"));
-    let sleeps = || simulator.block_on(async { std::thread::sleep(Duration::from_millis(50)) });
+    let sleeps = || simulator.block_on(async { std::thread::sleep(Duration::from_millis(1100)) });
     assert!(panic_of(sleeps).contains("0 calls of read or write, slept"));
     simulator
         .runtime()
