@@ -158,7 +158,7 @@ fn what_was_named_but_cannot_be_compressed_is_told_once_and_the_rest_is_done() {
     }
     sandbox.file("empty", "");
     sandbox.file("taken.gz", "no gzip");
-    let line = "missing good nowhere/f good/f x.gz empty taken other -j 1";
+    let line = "missing good nowhere/f empty/f x.gz empty taken other -j 1";
     let output = compress(&sandbox, line).finish().expect_code(1);
     assert_counts(&output, [2, 2, 4, 0]);
     assert_sentences(
@@ -166,7 +166,7 @@ fn what_was_named_but_cannot_be_compressed_is_told_once_and_the_rest_is_done() {
         &[
             "cannot open missing: No such file or directory (os error 2)",
             "cannot open nowhere: No such file or directory (os error 2)",
-            "cannot open good: No such file or directory (os error 2)",
+            "cannot open empty: Not a directory (os error 20)",
             "x.gz: skipped: compressed already, by its suffix (.gz)",
             "empty: skipped: it is empty",
             "cannot publish taken: a .gz of that name is there already, with other content (-f replaces it)",

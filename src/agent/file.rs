@@ -113,7 +113,7 @@ pub fn compress_file(path: impl AsRef<Path>, options: &FileOptions) -> Result<Fi
             Worked::Ended(attempt) => break desk.conclude(path, attempt),
             Worked::Later(rest, wait) => {
                 std::thread::sleep(wait);
-                worked = rest.advance(&mut Syncs::default(), false);
+                worked = rest.advance(&mut Syncs::default(), &desk.abort);
             }
         }
     };
@@ -265,7 +265,7 @@ impl Desk {
 
     /// Puts right what a run left that was killed; returns the original that has a name again.
     fn recover(&self, named: &Named, parent: &Arc<Folder>, name: &OsStr) -> Result<Option<Named>, Error> {
-        let place = self.plan(named, parent).output;
+        let place = self.place_of(named, parent);
         let recovered = recover(parent, name, &place, true, &mut |message| {
             self.observer.warning(&message);
         })?;
@@ -297,7 +297,8 @@ impl Desk {
         }
         let work = Work {
             parent,
-            plan: &self.plan(named, parent),
+            output: self.place_of(named, parent),
+            plan: self.plan(),
             path,
             observer: &self.observer,
             cancel: &self.abort,
@@ -325,8 +326,8 @@ impl Desk {
         begun.insert(output)
     }
 
-    fn plan<'a>(&'a self, named: &'a Named, parent: &'a Folder) -> Plan<'a> {
-        let output = match (&self.output, &named.within) {
+    fn place_of<'a>(&'a self, named: &'a Named, parent: &'a Folder) -> OutputPlace<'a> {
+        match (&self.output, &named.within) {
             (None, _) => OutputPlace::Beside,
             (Some(output), None) => OutputPlace::Tree {
                 output,
@@ -338,9 +339,11 @@ impl Desk {
                 source: root,
                 relative: relative.parent().unwrap_or(Path::new("")),
             },
-        };
+        }
+    }
+
+    fn plan(&self) -> Plan {
         Plan {
-            output,
             level: self.options.level,
             keep_original: self.options.keep_original,
             renew: self.options.replace,

@@ -177,7 +177,6 @@ impl WatchedFolder {
         cancel: &Cancel,
     ) -> Worked<Attempt> {
         let plan = Plan {
-            output: root.place_of(file),
             level: self.level,
             keep_original: self.watch.keep_original,
             renew: false,
@@ -187,7 +186,8 @@ impl WatchedFolder {
         };
         let work = Work {
             parent,
-            plan: &plan,
+            output: root.place_of(file),
+            plan,
             path: &self.watch.path.join(file),
             observer: &self.observer,
             cancel,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::{Error, Escaped, Observer, Reason, Step};
 use crate::policy::Outcome;
-use crate::storage::{Advanced, Candidate, Done, Folder, Plan, Retiring, Syncs, commit};
+use crate::storage::{Advanced, Candidate, Done, Folder, OutputPlace, Plan, Rest, Syncs, commit};
 
 use super::pool::{Unfinished, Worked};
 
@@ -139,7 +139,8 @@ impl Attempt {
 /// A commit to be made, and who is told of it as it goes on.
 pub(super) struct Work<'a> {
     pub(super) parent: &'a Arc<Folder>,
-    pub(super) plan: &'a Plan<'a>,
+    pub(super) output: OutputPlace<'a>,
+    pub(super) plan: Plan,
     /// By which a person knows the file.
     pub(super) path: &'a Path,
     pub(super) observer: &'a Arc<dyn Observer>,
@@ -157,6 +158,7 @@ impl Work<'_> {
         let committed = commit(
             candidate,
             self.parent,
+            self.output,
             self.plan,
             &|| self.cancel.is_cancelled(),
             &mut |bytes| {
@@ -165,58 +167,58 @@ impl Work<'_> {
             },
             &mut |message| warn(&**self.observer, self.path, &message),
         );
-        let took = begun.elapsed();
-        match committed {
-            Err(error) => Worked::Ended(Attempt::Failed(error)),
-            Ok(Advanced::Done(done)) => Worked::Ended(Attempt::of(done, took, self.look_again)),
-            Ok(Advanced::Later(retiring, wait)) => {
-                let retirement = Retirement {
-                    retiring,
-                    path: self.path.to_owned(),
-                    observer: Arc::clone(self.observer),
-                    took,
-                    look_again: self.look_again,
-                };
-                Worked::Later(Box::new(retirement), wait)
-            }
-        }
+        let told = Told {
+            path: self.path.to_owned(),
+            observer: Arc::clone(self.observer),
+            begun,
+            took: begun.elapsed(),
+            look_again: self.look_again,
+        };
+        told.of(committed)
     }
 }
 
-/// A commit whose output is published.
-struct Retirement {
-    retiring: Box<Retiring>,
+/// The rest of a commit.
+struct Committing {
+    rest: Rest,
+    told: Told,
+}
+
+/// Who is told of a commit, and what.
+struct Told {
     path: PathBuf,
     observer: Arc<dyn Observer>,
+    begun: Instant,
     /// Until the output was published.
     took: Duration,
     look_again: Duration,
 }
 
-impl Unfinished<Attempt> for Retirement {
-    fn advance(self: Box<Self>, syncs: &mut Syncs, give_up: bool) -> Worked<Attempt> {
-        let Retirement {
-            retiring,
-            path,
-            observer,
-            took,
-            look_again,
-        } = *self;
-        let advanced = retiring.advance(syncs, give_up, &mut |message| warn(&*observer, &path, &message));
-        match advanced {
+impl Told {
+    fn of(self, committed: Result<Advanced, Error>) -> Worked<Attempt> {
+        match committed {
             Err(error) => Worked::Ended(Attempt::Failed(error)),
-            Ok(Advanced::Done(done)) => Worked::Ended(Attempt::of(done, took, look_again)),
-            Ok(Advanced::Later(retiring, wait)) => {
-                let rest = Retirement {
-                    retiring,
-                    path,
-                    observer,
-                    took,
-                    look_again,
-                };
-                Worked::Later(Box::new(rest), wait)
-            }
+            Ok(Advanced::Done(done)) => Worked::Ended(Attempt::of(done, self.took, self.look_again)),
+            Ok(Advanced::Later(rest, wait)) => Worked::Later(Box::new(Committing { rest, told: self }), wait),
         }
+    }
+}
+
+impl Unfinished<Attempt> for Committing {
+    fn enlist(&self, syncs: &mut Syncs) {
+        self.rest.enlist(syncs);
+    }
+
+    fn advance(self: Box<Self>, syncs: &mut Syncs, cancel: &Cancel) -> Worked<Attempt> {
+        let Committing { rest, mut told } = *self;
+        let was_published = rest.is_published();
+        let advanced = rest.advance(syncs, &|| cancel.is_cancelled(), &mut |message| {
+            warn(&*told.observer, &told.path, &message);
+        });
+        if !was_published {
+            told.took = told.begun.elapsed();
+        }
+        told.of(advanced)
     }
 }
 

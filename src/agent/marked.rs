@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::{Observer, Reason};
 use crate::storage::{Folder, Marker, Syncs};
 
-use super::job::Attempt;
+use super::job::{Attempt, Cancel};
 use super::pool::{Unfinished, Worked};
 
 /// A marker whose file is being worked on.
@@ -51,8 +51,12 @@ struct MarkedRest {
 }
 
 impl Unfinished<Attempt> for MarkedRest {
-    fn advance(self: Box<Self>, syncs: &mut Syncs, give_up: bool) -> Worked<Attempt> {
+    fn enlist(&self, syncs: &mut Syncs) {
+        self.rest.enlist(syncs);
+    }
+
+    fn advance(self: Box<Self>, syncs: &mut Syncs, cancel: &Cancel) -> Worked<Attempt> {
         let MarkedRest { marked, rest } = *self;
-        marked.follow(rest.advance(syncs, give_up))
+        marked.follow(rest.advance(syncs, cancel))
     }
 }

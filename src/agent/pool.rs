@@ -26,8 +26,11 @@ pub(crate) enum Worked<R> {
 
 /// The rest of a piece of work. Dropped, it undoes what was done.
 pub(crate) trait Unfinished<R>: Send {
-    /// Does what is due. Blocks. `syncs` is that of all work that is due now; with `give_up` it waits for nobody any longer.
-    fn advance(self: Box<Self>, syncs: &mut Syncs, give_up: bool) -> Worked<R>;
+    /// Says what it will have to make durable, so that all work that is due does it in one go. Blocks, but not for long.
+    fn enlist(&self, syncs: &mut Syncs);
+
+    /// Does what is due. Blocks. `syncs` is that of all work that is due now; once cancelled it waits for nobody any longer.
+    fn advance(self: Box<Self>, syncs: &mut Syncs, cancel: &Cancel) -> Worked<R>;
 }
 
 /// What the pool tells of a task.
@@ -98,9 +101,8 @@ impl<K: Clone + Send + 'static, R: Send + 'static> Worker<K, R> {
             let told = match unblock(&*self.runtime, work).await {
                 Some(Worked::Later(rest, wait)) => {
                     let told = self.results.send(Progress::Later(key.clone())).await;
-                    let due = self.runtime.now() + wait;
                     // Where the stage is gone, so is whoever counts.
-                    let _ = self.retirees.send(Retiree { key, rest, due }).await;
+                    let _ = self.retirees.send(Retiree { key, rest, wait }).await;
                     told
                 }
                 Some(Worked::Ended(result)) => self.results.send(Progress::Ended(key, Some(result))).await,

@@ -1,5 +1,5 @@
-//! The stage after the workers: holds files whose outputs are published until their originals may go, each until its time, and all whose
-//! time has come at once.
+//! The stage after the workers: makes outputs durable and publishes them, and holds their originals until they may go, each until its time,
+//! and all whose time has come at once.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,7 +32,8 @@ fn most() -> usize {
 pub(super) struct Retiree<K, R> {
     pub(super) key: K,
     pub(super) rest: Box<dyn Unfinished<R>>,
-    pub(super) due: Instant,
+    /// From now on. What need not wait goes on at once, with all others that came while the last ones were at it.
+    pub(super) wait: Duration,
 }
 
 /// Runs until nobody can send more and all have ended.
@@ -48,15 +49,22 @@ pub(super) async fn retire<K: Send + 'static, R: Send + 'static>(
         most: most(),
         held: BTreeMap::new(),
         serial: 0,
+        at_work: 0,
         is_closed: false,
     };
-    while let Some(input) = next_input(&*runtime, stage.next_due(), stage.receives_from(&incoming)).await {
+    let mut work: Option<BoxFuture<'_, Vec<Answer<K, R>>>> = None;
+    loop {
+        let incoming = Some(&incoming).filter(|_| stage.has_room());
+        let Some(input) = next_input(&*runtime, stage.next_due(), work.as_mut(), incoming).await else {
+            break;
+        };
         match input {
-            Input::Incoming(retiree) => stage.hold(retiree),
+            Input::Incoming(retiree) => stage.hold(retiree, runtime.now()),
             Input::Closed => stage.is_closed = true,
-            Input::Time => {
-                let due = stage.take_due(runtime.now());
-                for progress in advance(&*runtime, due, &cancel, &mut stage).await {
+            Input::Time => work = Some(advance(&*runtime, stage.take_due(runtime.now()), &cancel)),
+            Input::Worked(worked) => {
+                work = None;
+                for progress in stage.sort(worked, runtime.now()) {
                     if results.send(progress).await.is_err() {
                         break;
                     }
@@ -71,9 +79,13 @@ enum Input<K, R> {
     Incoming(Retiree<K, R>),
     Closed,
     Time,
+    Worked(Vec<Answer<K, R>>),
 }
 
 type Held<K, R> = (K, Box<dyn Unfinished<R>>);
+
+/// A key and what came of its work; nothing where that panicked.
+type Answer<K, R> = (K, Option<Worked<R>>);
 
 struct Stage<K, R> {
     begun: Instant,
@@ -81,40 +93,69 @@ struct Stage<K, R> {
     /// By their time; the number keeps equal times apart.
     held: BTreeMap<(Instant, u64), Held<K, R>>,
     serial: u64,
+    /// How many are going on now.
+    at_work: usize,
     is_closed: bool,
 }
 
 impl<K: Send + 'static, R: Send + 'static> Stage<K, R> {
-    fn hold(&mut self, Retiree { key, rest, due }: Retiree<K, R>) {
+    fn hold(&mut self, Retiree { key, rest, wait }: Retiree<K, R>, now: Instant) {
         self.serial += 1;
-        let wait = (due - self.begun).as_micros().next_multiple_of(TICK.as_micros());
-        let due = self.begun + Duration::from_micros(u64::try_from(wait).unwrap_or(u64::MAX));
+        let due = if wait.is_zero() {
+            now
+        } else {
+            self.tick_after(now + wait)
+        };
         self.held.insert((due, self.serial), (key, rest));
+    }
+
+    fn tick_after(&self, due: Instant) -> Instant {
+        let wait = (due - self.begun).as_micros().next_multiple_of(TICK.as_micros());
+        self.begun + Duration::from_micros(u64::try_from(wait).unwrap_or(u64::MAX))
     }
 
     fn next_due(&self) -> Option<Instant> {
         self.held.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// Nothing while it holds as many as it may.
-    fn receives_from<'a>(&self, incoming: &'a Receiver<Retiree<K, R>>) -> Option<&'a Receiver<Retiree<K, R>>> {
-        Some(incoming).filter(|_| !self.is_closed && self.held.len() < self.most)
+    /// Whether it takes more.
+    fn has_room(&self) -> bool {
+        !self.is_closed && self.held.len() + self.at_work < self.most
     }
 
     fn take_due(&mut self, now: Instant) -> Vec<Held<K, R>> {
         let later = self.held.split_off(&(now, u64::MAX));
-        std::mem::replace(&mut self.held, later).into_values().collect()
+        let due: Vec<_> = std::mem::replace(&mut self.held, later).into_values().collect();
+        self.at_work = due.len();
+        due
+    }
+
+    /// Holds what is not done; returns what to tell of the others.
+    fn sort(&mut self, worked: Vec<Answer<K, R>>, now: Instant) -> Vec<Progress<K, R>> {
+        self.at_work = 0;
+        let mut ended = Vec::new();
+        for (key, worked) in worked {
+            match worked {
+                Some(Worked::Later(rest, wait)) => self.hold(Retiree { key, rest, wait }, now),
+                Some(Worked::Ended(result)) => ended.push(Progress::Ended(key, Some(result))),
+                None => ended.push(Progress::Ended(key, None)),
+            }
+        }
+        ended
     }
 }
 
 /// Nothing at the end.
-async fn next_input<K: Send, R>(
+async fn next_input<K: Send + 'static, R: Send + 'static>(
     runtime: &dyn Runtime,
     due: Option<Instant>,
+    work: Option<&mut BoxFuture<'_, Vec<Answer<K, R>>>>,
     incoming: Option<&Receiver<Retiree<K, R>>>,
 ) -> Option<Input<K, R>> {
     let mut inputs: Vec<BoxFuture<'_, Input<K, R>>> = Vec::new();
-    if let Some(due) = due {
+    if let Some(work) = work {
+        inputs.push(Box::pin(async { Input::Worked(work.await) }));
+    } else if let Some(due) = due {
         let sleep = runtime.sleep_until(due);
         inputs.push(Box::pin(async {
             sleep.await;
@@ -132,38 +173,29 @@ async fn next_input<K: Send, R>(
     Some(race(inputs).await)
 }
 
-/// Lets all go on in one piece of blocking work. Returns what to tell of those that have ended.
-async fn advance<K: Send + 'static, R: Send + 'static>(
-    runtime: &dyn Runtime,
+/// Lets all go on in one piece of blocking work.
+fn advance<'a, K: Send + 'static, R: Send + 'static>(
+    runtime: &'a dyn Runtime,
     due: Vec<Held<K, R>>,
     cancel: &Cancel,
-    stage: &mut Stage<K, R>,
-) -> Vec<Progress<K, R>> {
+) -> BoxFuture<'a, Vec<Answer<K, R>>> {
     let (keys, rests): (Vec<K>, Vec<_>) = due.into_iter().unzip();
-    let give_up = cancel.is_cancelled();
+    let cancel = cancel.clone();
     let work = move || {
         let mut syncs = Syncs::default();
+        for rest in &rests {
+            rest.enlist(&mut syncs);
+        }
         // A panic is one file's.
         let advance =
-            |rest: Box<dyn Unfinished<R>>| catch_unwind(AssertUnwindSafe(|| rest.advance(&mut syncs, give_up))).ok();
+            |rest: Box<dyn Unfinished<R>>| catch_unwind(AssertUnwindSafe(|| rest.advance(&mut syncs, &cancel))).ok();
         rests.into_iter().map(advance).collect::<Vec<_>>()
     };
-    let worked = unblock(runtime, work).await.unwrap_or_default();
-    let mut worked = worked.into_iter();
-    let now = runtime.now();
-    let mut ended = Vec::new();
-    for key in keys {
-        match worked.next().flatten() {
-            Some(Worked::Later(rest, wait)) => stage.hold(Retiree {
-                key,
-                rest,
-                due: now + wait,
-            }),
-            Some(Worked::Ended(result)) => ended.push(Progress::Ended(key, Some(result))),
-            None => ended.push(Progress::Ended(key, None)),
-        }
-    }
-    ended
+    Box::pin(async move {
+        let worked = unblock(runtime, work).await.unwrap_or_default();
+        let worked = worked.into_iter().chain(std::iter::repeat_with(|| None));
+        keys.into_iter().zip(worked).collect()
+    })
 }
 
 #[cfg(test)]
@@ -173,7 +205,9 @@ mod tests {
     struct Rest;
 
     impl Unfinished<()> for Rest {
-        fn advance(self: Box<Self>, _: &mut Syncs, _: bool) -> Worked<()> {
+        fn enlist(&self, _: &mut Syncs) {}
+
+        fn advance(self: Box<Self>, _: &mut Syncs, _: &Cancel) -> Worked<()> {
             Worked::Ended(())
         }
     }
@@ -188,14 +222,13 @@ mod tests {
                 most: 16,
                 held: BTreeMap::new(),
                 serial: 0,
+                at_work: 0,
                 is_closed: false,
             };
-            let due = begun + DAY * days + Duration::from_millis(11);
-            stage.hold(Retiree {
-                key: (),
-                rest: Box::new(Rest),
-                due,
-            });
+            let (now, wait) = (begun + DAY * days, Duration::from_millis(11));
+            let rest = Box::new(Rest);
+            stage.hold(Retiree { key: (), rest, wait }, now);
+            let due = now + wait;
             let next = stage.next_due().expect("it is held");
             assert!((due..due + TICK).contains(&next), "after {days} days");
             assert_eq!(stage.take_due(due.checked_sub(TICK).unwrap()).len(), 0);

@@ -406,7 +406,9 @@ struct Rest {
 const REST: Duration = Duration::from_millis(2);
 
 impl Unfinished<Attempt> for Rest {
-    fn advance(mut self: Box<Self>, _: &mut Syncs, _: bool) -> Worked<Attempt> {
+    fn enlist(&self, _: &mut Syncs) {}
+
+    fn advance(mut self: Box<Self>, _: &mut Syncs, _: &Cancel) -> Worked<Attempt> {
         self.turns -= 1;
         match self.turns {
             0 => Worked::Ended(self.attempt),

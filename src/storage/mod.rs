@@ -3,13 +3,16 @@
 //! A watched folder may belong to somebody who wants our privileges: no symbolic link is followed, no mount is crossed, nothing waits
 //! on a FIFO, and what is decided about a file is decided on its descriptor.
 
+mod advance;
 mod commit;
 mod conflict;
 mod dir;
+mod keep;
 mod lease;
 mod lock;
 mod marker;
 mod metadata;
+mod original;
 mod positioned;
 mod publish;
 mod quarantine;
@@ -21,15 +24,16 @@ mod scan;
 mod status;
 mod stopped;
 mod syncs;
+mod temp;
 mod tree;
 
+pub(crate) use advance::{Advanced, Rest};
 pub(crate) use commit::{Done, OutputPlace, Plan, commit};
 pub(crate) use dir::{Folder, is_gone};
 pub(crate) use marker::Marker;
 pub(crate) use ready::{Candidate, Look, Rules, look};
 pub(crate) use recover::{Recovered, is_leftover, quarantine_of, recover};
 pub(crate) use remote::remote_file_system;
-pub(crate) use retire::{Advanced, Retiring};
 pub(crate) use scan::{Scan, Sight};
 pub(crate) use syncs::Syncs;
 

@@ -13,10 +13,10 @@ use rustix::io::{Errno, retry_on_intr};
 use super::dir::Folder;
 use super::lease;
 use super::lock::{Locked, lock_shared};
-use super::publish::{move_without_replacing, with_random_name};
 use super::ready::Candidate;
 use super::status::Status;
 use super::stopped::Stopped;
+use super::temp::{move_without_replacing, with_random_name};
 use crate::model::{Error, Escaped, Fingerprint, Step};
 use crate::policy::quarantine_name;
 

@@ -13,11 +13,11 @@ use super::commit::OutputPlace;
 use super::conflict::{self, Naming, Question};
 use super::dir::{Folder, is_gone, name_of};
 use super::lock::{Locked, lock};
-use super::publish::move_without_replacing;
 use super::quarantine::put_back_beside;
 use super::ready::Candidate;
 use super::status::Status;
 use super::stopped::Stopped;
+use super::temp::move_without_replacing;
 use crate::model::{Error, Step};
 use crate::policy::{OnConflict, is_unpublished, quarantined_original};
 

@@ -10,16 +10,17 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+use super::advance::{Advanced, Rest};
 use super::commit::{Done, Plan};
 use super::conflict::Twin;
 use super::dir::Folder;
 use super::lease::{self, NoLease};
 use super::metadata;
 use super::positioned::FromStart;
-use super::publish::{Publication, Temp};
 use super::quarantine::{Quarantine, number_from_one};
 use super::status::Status;
 use super::syncs::Syncs;
+use super::temp::{Publication, Temp};
 use crate::codec::{HoldsError, holds};
 use crate::model::{Class, Error, Escaped, Fingerprint, Step};
 
@@ -130,16 +131,8 @@ struct Removed {
     had_writer: bool,
 }
 
-/// How far a file came.
-#[derive(Debug)]
-pub(crate) enum Advanced {
-    Done(Done),
-    /// To be advanced again, not before so long.
-    Later(Box<Retiring>, Duration),
-}
-
 impl Retiring {
-    pub(super) fn begin(quarantine: Quarantine, output: Output, plan: &Plan<'_>) -> Advanced {
+    pub(super) fn begin(quarantine: Quarantine, output: Output, plan: &Plan) -> Advanced {
         let retiring = Retiring {
             bytes_in: quarantine.fingerprint.size,
             stage: Stage::Quarantined(quarantine),
@@ -147,7 +140,7 @@ impl Retiring {
             durable: plan.durable,
             hold: plan.hold,
         };
-        Advanced::Later(Box::new(retiring), QUARANTINE)
+        Advanced::Later(Rest::Retiring(Box::new(retiring)), QUARANTINE)
     }
 
     /// Does what is due: first steps 9 and 10, later step 11. Blocks. `syncs` remembers which folders were made durable for this batch of
@@ -156,7 +149,7 @@ impl Retiring {
     /// # Errors
     ///
     /// When a step failed; the original has its name again, and the output is gone, unless it was the removal that failed.
-    pub(crate) fn advance(
+    pub(super) fn advance(
         mut self: Box<Self>,
         syncs: &mut Syncs,
         give_up: bool,
@@ -211,12 +204,12 @@ impl Retiring {
             had_writer: false,
         });
         let hold = self.hold;
-        Ok(Advanced::Later(self, hold))
+        Ok(Advanced::Later(Rest::Retiring(self), hold))
     }
 
     fn sync(&self, quarantine: &Quarantine, syncs: &mut Syncs) -> Result<(), Error> {
-        syncs.sync(&self.output.folder)?;
-        syncs.sync(&quarantine.parent)
+        syncs.folder(&self.output.folder)?;
+        syncs.folder(&quarantine.parent)
     }
 
     fn is_untouched(&self, quarantine: &Quarantine) -> Result<bool, Error> {
@@ -239,7 +232,7 @@ impl Retiring {
         let is_new = !removed.had_writer;
         if removed.has_writer() && (is_new || !give_up) {
             self.stage = Stage::Removed(removed);
-            return Ok(Advanced::Later(self, LATE_WRITER));
+            return Ok(Advanced::Later(Rest::Retiring(self), LATE_WRITER));
         }
         match self.rescue(&removed, warn) {
             Ok(()) => Ok(Advanced::Done(self.output.done(self.bytes_in))),
@@ -250,7 +243,7 @@ impl Retiring {
                     "{error}; what a late writer added to it is still held open, and will be saved later"
                 ));
                 self.stage = Stage::Removed(removed);
-                Ok(Advanced::Later(self, RESCUE_AGAIN))
+                Ok(Advanced::Later(Rest::Retiring(self), RESCUE_AGAIN))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Why the work on a file ended before its end.
 
+use super::advance::Advanced;
 use super::commit::Done;
 use crate::model::Error;
 
@@ -18,13 +19,13 @@ pub(super) enum Stopped {
 
 impl Stopped {
     /// As the end of a commit.
-    pub(super) fn into_done(self) -> Result<Done, Error> {
-        match self {
-            Stopped::Changed => Ok(Done::Changed),
-            Stopped::Gone => Ok(Done::Gone),
-            Stopped::Cancelled => Ok(Done::Cancelled),
-            Stopped::Failed(error) => Err(error),
-        }
+    pub(super) fn into_advanced(self) -> Result<Advanced, Error> {
+        Ok(Advanced::Done(match self {
+            Stopped::Changed => Done::Changed,
+            Stopped::Gone => Done::Gone,
+            Stopped::Cancelled => Done::Cancelled,
+            Stopped::Failed(error) => return Err(error),
+        }))
     }
 }
 

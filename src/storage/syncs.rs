@@ -1,27 +1,165 @@
-//! Folders that were made durable for one batch of files: each once.
+//! What was made durable for one batch of files: folders once each, and the content of many files in one go.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
-use rustix::io::Errno;
+use rustix::fs::{fstatfs, syncfs};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::system::uname;
 
 use super::dir::Folder;
+use super::status::Status;
+use super::temp::Temp;
 use crate::model::{Error, Step};
 
-/// Remembers each folder's answer, for as long as nothing more is renamed in them.
+/// From so many files of one file system on, a syncfs(2) is cheaper than an fsync(2) of each.
+const MANY: usize = 4;
+
+/// Magic numbers of statfs(2): file systems of which it is known that syncfs(2) waits for the disk, and tells of an error.
+const SYNCED_WHOLE: &[u32] = &[
+    0xef53,      // ext4
+    0x5846_5342, // XFS
+    0x9123_683e, // Btrfs
+    0xf2f5_2010, // F2FS
+];
+
+type Device = (u32, u32);
+
+/// Remembers each answer, for as long as nothing more is renamed in these folders.
 #[derive(Debug, Default)]
-pub(crate) struct Syncs(HashMap<((u32, u32), u64), Option<i32>>);
+pub(crate) struct Syncs {
+    folders: HashMap<(Device, u64), Answer>,
+    contents: HashMap<Device, Contents>,
+}
+
+/// The error number where it failed.
+type Answer = Result<(), i32>;
+
+/// Files of one file system that are to be made durable.
+#[derive(Debug)]
+struct Contents {
+    files: usize,
+    /// The one that was opened first. A descriptor tells of every error since it was opened, so this one tells of all that befell any of them.
+    oldest: Arc<File>,
+    opened: Instant,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// The first file that needs it decides how it is done.
+    Waiting,
+    EachByItself,
+    Synced(Answer),
+}
 
 impl Syncs {
+    /// Counts a file in that will be made durable by [`content`](Self::content) soon.
+    pub(super) fn enlist(&mut self, temp: &Temp) {
+        let Ok(status) = Status::of(temp.file()) else { return };
+        let contents = self
+            .contents
+            .entry(status.fingerprint.device)
+            .or_insert_with(|| Contents {
+                files: 0,
+                oldest: temp.shared_file(),
+                opened: temp.opened(),
+                state: State::Waiting,
+            });
+        contents.files += 1;
+        if temp.opened() < contents.opened {
+            contents.oldest = temp.shared_file();
+            contents.opened = temp.opened();
+        }
+    }
+
+    /// Makes the content of an enlisted file durable. An error of its whole file system counts for all of them: nobody can say whose bytes
+    /// it was, and what failed once may seem to succeed later with the bytes gone. So the file goes with the error.
+    pub(super) fn content(&mut self, temp: Temp) -> Result<Temp, Error> {
+        let device = Status::of(temp.file()).map(|status| status.fingerprint.device).ok();
+        let contents = device.and_then(|device| self.contents.get_mut(&device));
+        match contents.and_then(Contents::answer) {
+            None => temp.sync(),
+            Some(Ok(())) => Ok(temp),
+            Some(Err(errno)) => Err(Error::new(Step::Sync, temp.path(), Errno::from_raw_os_error(errno))),
+        }
+    }
+
     /// Makes the names in the folder durable, unless that was done. A failure counts for all that ask.
-    pub(super) fn sync(&mut self, folder: &Folder) -> Result<(), Error> {
-        let known = self.0.entry(folder.identity()?);
-        let failure = known.or_insert_with(|| {
-            let failed = folder.sync().err();
-            failed.map(|error| error.errno().unwrap_or(Errno::IO.raw_os_error()))
+    pub(super) fn folder(&mut self, folder: &Folder) -> Result<(), Error> {
+        let answer = self.folders.entry(folder.identity()?).or_insert_with(|| {
+            let failure = |error: Error| error.errno().unwrap_or(Errno::IO.raw_os_error());
+            folder.sync().map_err(failure)
         });
-        match *failure {
-            None => Ok(()),
-            Some(errno) => Err(Error::new(Step::Sync, folder.path(), Errno::from_raw_os_error(errno))),
+        answer.map_err(|errno| Error::new(Step::Sync, folder.path(), Errno::from_raw_os_error(errno)))
+    }
+}
+
+impl Contents {
+    /// What syncfs(2) says, once for all; nothing where each file is to be made durable by itself.
+    fn answer(&mut self) -> Option<Answer> {
+        if let State::Waiting = self.state {
+            self.state = self.sync();
+        }
+        match self.state {
+            State::Synced(answer) => Some(answer),
+            State::Waiting | State::EachByItself => None,
+        }
+    }
+
+    fn sync(&self) -> State {
+        if self.files < MANY || !is_synced_whole(&self.oldest) {
+            return State::EachByItself;
+        }
+        match retry_on_intr(|| syncfs(&self.oldest)) {
+            // Forbidden, by seccomp(2) for one.
+            Err(Errno::NOSYS | Errno::PERM) => State::EachByItself,
+            result => State::Synced(result.map_err(Errno::raw_os_error)),
+        }
+    }
+}
+
+/// Whether syncfs(2) on this file's file system tells of errors: kernels before 5.8 never do.
+fn is_synced_whole(file: &File) -> bool {
+    static TELLS_ERRORS: LazyLock<bool> = LazyLock::new(|| {
+        let release = uname().release().to_string_lossy().into_owned();
+        is_at_least(&release, (5, 8))
+    });
+    // The field is signed and wider on some machines; the numbers have 32 bits.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let is_known = |kind| SYNCED_WHOLE.contains(&(kind as u32));
+    *TELLS_ERRORS && fstatfs(file).is_ok_and(|found| is_known(found.f_type))
+}
+
+/// False for a release that cannot be read.
+fn is_at_least(release: &str, version: (u32, u32)) -> bool {
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= version,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_compared_as_numbers() {
+        for (release, expected) in [
+            ("5.8.0", true),
+            ("5.10.0-28-amd64", true),
+            ("6.1+", true),
+            ("10.0", true),
+            ("5.7.19", false),
+            ("4.19.0", false),
+            ("5", false),
+            ("", false),
+            ("linux", false),
+        ] {
+            assert_eq!(is_at_least(release, (5, 8)), expected, "{release}");
         }
     }
 }

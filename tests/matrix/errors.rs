@@ -5,8 +5,9 @@ use std::path::Path;
 use rustix::process::Signal;
 
 use super::scene::{Layout, Scene};
+use crate::support::mounts::{Disk, Mount};
 use crate::support::strace::Strace;
-use crate::support::{Data, Sandbox, needs};
+use crate::support::{Arrival, Data, Sandbox, needs};
 
 const READS: &str = "read,pread64,readv,preadv,preadv2";
 const SYNCS: &str = "fsync,fdatasync,syncfs";
@@ -76,6 +77,33 @@ fn row_12_where_nothing_can_be_synced_nothing_is_removed() {
         "sync",
         "Input/output error",
     );
+}
+
+/// Nobody can say whose bytes it was that did not reach the disk, so all whose outputs were to be made durable together are done again.
+#[test]
+fn row_13_where_a_whole_file_system_cannot_be_synced_all_who_asked_for_it_are_done_again() {
+    needs!(root);
+    needs!(tool "strace");
+    needs!(tool "mkfs.ext4");
+    let data = &mut Data::from_seed(130);
+    let sandbox = Sandbox::new();
+    let mount = Mount::of_disk(&sandbox, Disk::Ext4);
+    let mut scene = Scene::lay_out(&sandbox, mount.path(), Layout::Beside, data);
+    for mut original in Arrival::several(data, 40) {
+        original.original.content.truncate(5_000);
+        scene.add(original);
+    }
+    // Whoever comes first is made durable alone. That takes long enough for others to gather.
+    let strace = Strace::inject(&sandbox, "syncfs:error=EIO:when=1")
+        .and_inject("fsync:delay_enter=500000:when=1")
+        .and_log("close,linkat,rename,renameat,renameat2");
+    let mut running = scene.agent().under(&strace).start();
+    scene.wait_until_said(&mut running, "sync", "Input/output error");
+    scene.expect_nothing_lost_meanwhile();
+    let output = scene.wait_until_done(running);
+    let failed = output.stderr.matches("cannot sync").count();
+    assert!(failed >= 4, "{failed} files failed\n{output}");
+    expect_that_no_file_was_synced_again(&strace.log());
 }
 
 #[test]

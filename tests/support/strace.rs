@@ -1,5 +1,6 @@
 //! strace(1), which makes system calls fail that a sound machine lets succeed.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -36,10 +37,31 @@ impl Strace {
         self
     }
 
-    /// The lines that were logged so far: thread, call, and with each descriptor its path.
+    /// Injects into other calls, too.
+    pub(crate) fn and_inject(mut self, injection: &str) -> Self {
+        let calls = injection.split(':').next().expect("the names of the calls");
+        self.options.extend(["-e".to_owned(), format!("inject={injection}")]);
+        self.and_log(calls)
+    }
+
+    /// The lines that were logged so far: thread, call, and with each descriptor its path. A call that another thread's came into has its
+    /// whole line where it ended.
     pub(crate) fn log(&self) -> Vec<String> {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
-        log.lines().map(str::to_owned).collect()
+        let mut begun = HashMap::new();
+        let mut lines = Vec::new();
+        for line in log.lines() {
+            let (thread, _) = line.split_once(' ').unwrap_or_default();
+            if let Some(beginning) = line.strip_suffix("<unfinished ...>") {
+                begun.insert(thread, beginning);
+            } else if let Some((_, end)) = line.split_once(" resumed>") {
+                let beginning = begun.remove(thread).unwrap_or_default();
+                lines.push(format!("{beginning}{end}"));
+            } else {
+                lines.push(line.to_owned());
+            }
+        }
+        lines
     }
 }
 

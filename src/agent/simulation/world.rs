@@ -263,13 +263,15 @@ impl Rest {
         if self.turns == 0 {
             return Worked::Ended(self.attempt);
         }
-        let wait = self.world.lock().rng.u64(0..300);
+        let wait = self.world.lock().rng.u64(0..400).saturating_sub(100);
         Worked::Later(Box::new(self), Duration::from_millis(wait))
     }
 }
 
 impl Unfinished<Attempt> for Rest {
-    fn advance(mut self: Box<Self>, _: &mut Syncs, _: bool) -> Worked<Attempt> {
+    fn enlist(&self, _: &mut Syncs) {}
+
+    fn advance(mut self: Box<Self>, _: &mut Syncs, _: &Cancel) -> Worked<Attempt> {
         assert_may_block("a removal");
         self.turns -= 1;
         self.go_on()

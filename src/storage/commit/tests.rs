@@ -8,7 +8,7 @@ mod retirement;
 use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::process::Command;
@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use super::*;
 use crate::model::Class;
 use crate::policy::{WriterCheck, quarantined_original};
-use crate::storage::{Advanced, Look, Rules, Syncs, look, select_everything};
+use crate::storage::{Advanced, Done, Look, Rest, Rules, Syncs, look, select_everything};
 
 const BLOCK: usize = 256 * 1024;
 
@@ -57,9 +57,8 @@ impl Scene {
         self.write(name, &member);
     }
 
-    fn plan(&self) -> Plan<'static> {
+    fn plan(&self) -> Plan {
         Plan {
-            output: OutputPlace::Beside,
             level: Level::default(),
             keep_original: self.keep_original,
             renew: false,
@@ -87,7 +86,8 @@ impl Scene {
         let committed = commit(
             self.candidate(name),
             &self.folder(),
-            &self.plan(),
+            OutputPlace::Beside,
+            self.plan(),
             &|| false,
             &mut |_| {
                 if let Some(act) = meanwhile.take() {
@@ -100,20 +100,18 @@ impl Scene {
     }
 
     /// Steps 1 to 8 of `F`.
-    fn publish(&self) -> Box<Retiring> {
+    fn publish(&self) -> Rest {
         let candidate = self.candidate("F");
         let committed = commit(
             candidate,
             &self.folder(),
-            &self.plan(),
+            OutputPlace::Beside,
+            self.plan(),
             &|| false,
             &mut |_| (),
             &mut |_| (),
         );
-        match committed.unwrap() {
-            Advanced::Later(retiring, _) => retiring,
-            Advanced::Done(done) => panic!("{done:?}"),
-        }
+        published(committed.unwrap())
     }
 
     fn names(&self) -> Vec<String> {
@@ -141,21 +139,38 @@ impl Scene {
     }
 }
 
-/// What is left of a commit, without its waits.
-fn finish(committed: Advanced) -> Result<Done, Error> {
-    match committed {
-        Advanced::Done(done) => Ok(done),
-        Advanced::Later(retiring, _) => retire(retiring, &mut |warning| panic!("{warning}")),
+/// Steps 6 to 8, after which the original is in quarantine.
+fn published(committed: Advanced) -> Rest {
+    later(next(later(committed), false))
+}
+
+fn next(rest: Rest, cancelled: bool) -> Advanced {
+    rest.advance(&mut Syncs::default(), &|| cancelled, &mut |_| ()).unwrap()
+}
+
+fn later(advanced: Advanced) -> Rest {
+    match advanced {
+        Advanced::Later(rest, _) => rest,
+        Advanced::Done(done) => panic!("nothing is left to do: {done:?}"),
     }
 }
 
-fn retire(mut retiring: Box<Retiring>, warn: &mut dyn FnMut(String)) -> Result<Done, Error> {
+/// What is left of a commit, without its waits.
+fn finish(committed: Advanced) -> Result<Done, Error> {
+    end(committed, &|| false, &mut |warning| panic!("{warning}"))
+}
+
+fn end(mut advanced: Advanced, cancel: &dyn Fn() -> bool, warn: &mut dyn FnMut(String)) -> Result<Done, Error> {
     loop {
-        match retiring.advance(&mut Syncs::default(), false, warn)? {
+        match advanced {
             Advanced::Done(done) => return Ok(done),
-            Advanced::Later(rest, _) => retiring = rest,
+            Advanced::Later(rest, _) => advanced = rest.advance(&mut Syncs::default(), cancel, warn)?,
         }
     }
+}
+
+fn retire(rest: Rest, warn: &mut dyn FnMut(String)) -> Result<Done, Error> {
+    end(rest.advance(&mut Syncs::default(), &|| false, warn)?, &|| false, warn)
 }
 
 /// Without a lease, or this thread would wait for itself when it writes to the file.
@@ -357,11 +372,13 @@ fn garbage_from_the_engine_is_refused() {
     let scene = Scene::new();
     let bytes = text(1000);
     scene.write("F", &bytes);
-    let (candidate, folder, plan) = (scene.candidate("F"), scene.folder(), scene.plan());
+    let folder = scene.folder();
     let mut commit = Commit {
-        candidate,
-        parent: &folder,
-        plan: &plan,
+        original: Original {
+            candidate: scene.candidate("F"),
+            parent: Arc::clone(&folder),
+            plan: scene.plan(),
+        },
         cancel: &|| false,
         progress: &mut |_| (),
         warn: &mut |_| (),
@@ -391,12 +408,13 @@ fn cancelled_at_any_block_nothing_is_left_behind() {
         let committed = commit(
             scene.candidate("F"),
             &scene.folder(),
-            &scene.plan(),
+            OutputPlace::Beside,
+            scene.plan(),
             &cancel,
             &mut |_| (),
             &mut |_| (),
         );
-        let done = finish(committed.unwrap()).unwrap();
+        let done = end(committed.unwrap(), &cancel, &mut |_| ()).unwrap();
         if is_compressed(&done) {
             assert!(allowed > 6, "asked only {allowed} times");
             break;
@@ -445,16 +463,21 @@ fn an_output_tree_mirrors_the_source() {
     let output = Folder::open(&scene.path("out")).unwrap();
     let relative = Path::new("a/b");
     let parent = Arc::new(source.folder(relative).unwrap());
-    let plan = Plan {
-        output: OutputPlace::Tree {
-            output: &output,
-            source: &source,
-            relative,
-        },
-        ..scene.plan()
+    let place = OutputPlace::Tree {
+        output: &output,
+        source: &source,
+        relative,
     };
     let candidate = candidate_in(&parent, OsStr::new("F"));
-    let committed = commit(candidate, &parent, &plan, &|| false, &mut |_| (), &mut |_| ());
+    let committed = commit(
+        candidate,
+        &parent,
+        place,
+        scene.plan(),
+        &|| false,
+        &mut |_| (),
+        &mut |_| (),
+    );
     assert!(is_compressed(&finish(committed.unwrap()).unwrap()));
     assert_eq!(scene.unpacked("out/a/b/F.gz"), b"text");
     assert!(!scene.path("in/a/b/F").exists());
@@ -491,7 +514,15 @@ fn a_full_disk_is_a_transient_failure_and_the_original_stays() {
     let result = {
         let folder = Arc::new(Folder::open(&scene.path("small")).unwrap());
         let candidate = candidate_in(&folder, OsStr::new("F"));
-        commit(candidate, &folder, &scene.plan(), &|| false, &mut |_| (), &mut |_| ())
+        commit(
+            candidate,
+            &folder,
+            OutputPlace::Beside,
+            scene.plan(),
+            &|| false,
+            &mut |_| (),
+            &mut |_| (),
+        )
     };
     let names: Vec<_> = fs::read_dir(scene.path("small"))
         .unwrap()

@@ -31,7 +31,8 @@ fn commit_leased(scene: &Scene, meanwhile: impl FnOnce()) -> Advanced {
     commit(
         leased(scene),
         &scene.folder(),
-        &scene.plan(),
+        OutputPlace::Beside,
+        scene.plan(),
         &|| false,
         act,
         &mut |_| (),
@@ -71,9 +72,7 @@ fn a_writer_that_comes_while_the_file_is_read_is_noticed() {
 fn a_writer_that_comes_to_the_quarantine_gets_the_file_back() {
     let scene = Scene::new();
     scene.write("F", b"text");
-    let Advanced::Later(retiring, _) = commit_leased(&scene, || ()) else {
-        panic!("it is not published");
-    };
+    let retiring = published(commit_leased(&scene, || ()));
     let quarantined = scene.quarantined();
     let path = scene.path(&quarantined);
     thread::scope(|scope| {
@@ -93,12 +92,8 @@ fn a_writer_that_comes_to_the_quarantine_gets_the_file_back() {
 fn a_late_writer_is_waited_for() {
     let scene = Scene::new();
     scene.write("F", b"text");
-    let Advanced::Later(retiring, _) = commit_leased(&scene, || ()) else {
-        panic!("it is not published");
-    };
-    let Advanced::Later(removed, _) = retiring.advance(&mut Syncs::default(), false, &mut |_| ()).unwrap() else {
-        panic!("a writer is not waited for");
-    };
+    let retiring = published(commit_leased(&scene, || ()));
+    let removed = later(next(retiring, false));
     // The file has no name any more, but this process still has it open: so has a writer that came in the last moment.
     let (through_proc, _) = removed_original(&scene);
     let saved = thread::scope(|scope| {
@@ -118,7 +113,7 @@ fn a_late_writer_is_waited_for() {
         }
         let mut turns = 0;
         loop {
-            retiring = match retiring.advance(&mut Syncs::default(), false, &mut |_| ()).unwrap() {
+            retiring = match next(retiring, false) {
                 Advanced::Later(rest, _) => rest,
                 Advanced::Done(done) => break is_compressed(&done),
             };
@@ -139,22 +134,15 @@ fn a_late_writer_is_waited_for() {
 fn a_late_writer_that_is_just_coming_in_is_waited_for_once_when_all_is_given_up() {
     let scene = Scene::new();
     scene.write("F", b"text");
-    let Advanced::Later(retiring, _) = commit_leased(&scene, || ()) else {
-        panic!("it is not published");
-    };
-    let give_up = |retiring: Box<Retiring>| retiring.advance(&mut Syncs::default(), true, &mut |_| ()).unwrap();
-    let Advanced::Later(removed, _) = give_up(retiring) else {
-        panic!("a writer is not waited for");
-    };
+    let retiring = published(commit_leased(&scene, || ()));
+    let removed = later(next(retiring, true));
     let (through_proc, _) = removed_original(&scene);
     knock(&through_proc);
-    let Advanced::Later(removed, _) = give_up(removed) else {
-        panic!("the writer is not let in");
-    };
+    let removed = later(next(removed, true));
     // This one stays, and is not waited for again.
     let mut writer = File::options().append(true).open(through_proc).unwrap();
     writer.write_all(b" more").unwrap();
-    assert!(matches!(give_up(removed), Advanced::Done(done) if is_compressed(&done)));
+    assert!(matches!(next(removed, true), Advanced::Done(done) if is_compressed(&done)));
     assert_eq!(fs::read(scene.path("F.dwindle-rescued-1")).unwrap(), b" more");
 }
 

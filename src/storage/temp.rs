@@ -1,0 +1,358 @@
+//! A new file that has no name until it is whole, and the moment it gets one.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, fsync, linkat, openat, renameat, renameat_with, unlinkat,
+};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::rand::{GetRandomFlags, getrandom};
+
+use super::dir::{Folder, is_gone};
+use super::lock::{Locked, lock};
+use super::status::Status;
+use crate::model::{Error, Step};
+
+/// An unpublished file in its folder, readable and writable by us alone. Dropped unpublished, it is gone.
+#[derive(Debug)]
+pub(super) struct Temp {
+    file: Arc<File>,
+    /// Not later than it was opened.
+    opened: Instant,
+    folder: Arc<Folder>,
+    /// Where the file system has no unnamed files: its private name.
+    private_name: Option<OsString>,
+    /// What it is to become, for messages.
+    path: PathBuf,
+}
+
+/// Whether a [`Temp`] got the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Publication {
+    Published,
+    /// Something else has it, and was not touched.
+    NameTaken,
+    /// What has it is the output of somebody who is not done with it.
+    Locked,
+}
+
+impl Temp {
+    /// Makes an empty one that is to become `name`.
+    pub(super) fn create(folder: &Arc<Folder>, name: &OsStr) -> Result<Self, Error> {
+        let path = folder.path_of(name);
+        let opened = Instant::now();
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        match retry_on_intr(|| openat(&**folder, c".", flags, Mode::RUSR | Mode::WUSR)) {
+            Ok(file) => Self::locked(File::from(file), opened, folder, None, path),
+            // Which of them depends on the file system and the kernel's age (open(2), BUGS).
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => Self::create_named(folder, path),
+            Err(errno) => Err(Error::new(Step::Create, path, errno)),
+        }
+    }
+
+    /// For file systems without unnamed files.
+    fn create_named(folder: &Arc<Folder>, path: PathBuf) -> Result<Self, Error> {
+        let opened = Instant::now();
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let (private_name, file) =
+            with_private_name(|name| retry_on_intr(|| openat(&**folder, name, flags, Mode::RUSR | Mode::WUSR)))
+                .map_err(|errno| Error::new(Step::Create, &path, errno))?;
+        Self::locked(File::from(file), opened, folder, Some(private_name), path)
+    }
+
+    fn locked(
+        file: File,
+        opened: Instant,
+        folder: &Arc<Folder>,
+        private_name: Option<OsString>,
+        path: PathBuf,
+    ) -> Result<Self, Error> {
+        let temp = Temp {
+            file: Arc::new(file),
+            opened,
+            folder: Arc::clone(folder),
+            private_name,
+            path,
+        };
+        match lock(&temp.file) {
+            Ok(()) => Ok(temp),
+            Err(Locked::ByAnother) => Err(Error::new(Step::Create, &temp.path, Errno::WOULDBLOCK)),
+            Err(Locked::Failed(errno)) => Err(Error::new(Step::Create, &temp.path, errno)),
+        }
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The same descriptor, to outlive this.
+    pub(super) fn shared_file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
+    }
+
+    pub(super) fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// What it is to become.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the content durable. After a failure a second fsync may succeed with the data gone, so the file goes with the error.
+    pub(super) fn sync(self) -> Result<Self, Error> {
+        match retry_on_intr(|| fsync(&self.file)) {
+            Ok(()) => Ok(self),
+            Err(errno) => Err(Error::new(Step::Sync, &self.path, errno)),
+        }
+    }
+
+    /// Gives it its name, unless anything has that, be it a dangling symbolic link.
+    pub(super) fn publish(&mut self, name: &OsStr) -> Result<Publication, Error> {
+        let result = match self.private_name.take() {
+            None => self.link(name),
+            Some(private) => {
+                let result = move_without_replacing(&self.folder, &private, name);
+                if result.is_err() {
+                    self.private_name = Some(private);
+                }
+                result
+            }
+        };
+        match result {
+            Ok(()) => Ok(Publication::Published),
+            Err(Errno::EXIST) => Ok(Publication::NameTaken),
+            Err(errno) => Err(Error::new(Step::Publish, self.folder.path_of(name), errno)),
+        }
+    }
+
+    /// Gives it the name of a regular file, which is gone then, or a free one. Anything else that has the name is left alone.
+    pub(super) fn publish_over(&mut self, name: &OsStr) -> Result<Publication, Error> {
+        match self.folder.status(name)? {
+            None => return self.publish(name),
+            Some(status) if status.kind != FileType::RegularFile => return Ok(Publication::NameTaken),
+            Some(_) => {}
+        }
+        let replaced = match self.lock_replaced(name)? {
+            Ok(replaced) => replaced,
+            Err(publication) => return Ok(publication),
+        };
+        let failed = |errno| Error::new(Step::Publish, self.folder.path_of(name), errno);
+        let private = match self.private_name.take() {
+            Some(private) => private,
+            None => with_private_name(|private| self.link(private)).map_err(failed)?.0,
+        };
+        let renamed = retry_on_intr(|| renameat(&*self.folder, &private, &*self.folder, name));
+        drop(replaced);
+        match renamed {
+            Ok(()) => Ok(Publication::Published),
+            Err(errno) => {
+                self.private_name = Some(private);
+                match errno {
+                    Errno::ISDIR => Ok(Publication::NameTaken),
+                    errno => Err(Error::new(Step::Publish, self.folder.path_of(name), errno)),
+                }
+            }
+        }
+    }
+
+    /// Keeps whoever made the file that is to be replaced from relying on it. One that may not be opened is nobody's at work here.
+    fn lock_replaced(&self, name: &OsStr) -> Result<Result<Option<File>, Publication>, Error> {
+        let file = match self.folder.open_file(name) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(Ok(None)),
+            Err(error) if is_gone(&error) => return Ok(Err(Publication::NameTaken)),
+            Err(error) => return Err(error),
+        };
+        if let Err(Locked::ByAnother) = lock(&file) {
+            return Ok(Err(Publication::Locked));
+        }
+        let locked = Status::of(&file).map(|status| status.fingerprint);
+        match (locked, self.folder.status(name)) {
+            (Ok(locked), Ok(Some(named))) if named.fingerprint.same_inode(&locked) => Ok(Ok(Some(file))),
+            _ => Ok(Err(Publication::NameTaken)),
+        }
+    }
+
+    /// Takes the name away again where it still is this file's. Succeeds as well where it is not.
+    pub(super) fn withdraw(&self, name: &OsStr) -> Result<(), Error> {
+        let removed = remove_if_same(&self.folder, name, &self.file);
+        removed.map_err(|errno| Error::new(Step::Publish, self.folder.path_of(name), errno))
+    }
+
+    /// A link through /proc needs no privilege; where there is no /proc, the other way may do (open(2), `O_TMPFILE`).
+    fn link(&self, name: &OsStr) -> rustix::io::Result<()> {
+        let through_proc = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let follow = AtFlags::SYMLINK_FOLLOW;
+        match retry_on_intr(|| linkat(CWD, through_proc.as_str(), &*self.folder, name, follow)) {
+            Err(Errno::NOENT) => retry_on_intr(|| linkat(&self.file, c"", &*self.folder, name, AtFlags::EMPTY_PATH)),
+            result => result,
+        }
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        if let Some(name) = &self.private_name {
+            // Nobody is left to tell; the name says whose it is.
+            let _ = remove_if_same(&self.folder, name, &self.file);
+        }
+    }
+}
+
+/// Tries names like `.dwindle-0123456789abcdef.tmp` until one is free.
+fn with_private_name<T>(attempt: impl FnMut(&OsStr) -> rustix::io::Result<T>) -> rustix::io::Result<(OsString, T)> {
+    with_random_name(|random| format!(".dwindle-{random:016x}.tmp").into(), attempt)
+}
+
+/// Tries names made of a random number until one is free.
+pub(super) fn with_random_name<T>(
+    make: impl Fn(u64) -> OsString,
+    mut attempt: impl FnMut(&OsStr) -> rustix::io::Result<T>,
+) -> rustix::io::Result<(OsString, T)> {
+    for _ in 0..16 {
+        let mut random = [0; 8];
+        retry_on_intr(|| getrandom(&mut random, GetRandomFlags::empty()))?;
+        let name = make(u64::from_ne_bytes(random));
+        match attempt(&name) {
+            Err(Errno::EXIST) => {}
+            result => return result.map(|made| (name, made)),
+        }
+    }
+    Err(Errno::EXIST)
+}
+
+/// A rename that fails with EEXIST where the name is taken.
+pub(super) fn move_without_replacing(folder: &Folder, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {
+    match retry_on_intr(|| renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE)) {
+        // Not every file system knows the flag; they all know links, or there is no safe way.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            retry_on_intr(|| linkat(folder, from, folder, to, AtFlags::empty()))?;
+            retry_on_intr(|| unlinkat(folder, from, AtFlags::empty()))
+        }
+        result => result,
+    }
+}
+
+fn remove_if_same(folder: &Folder, name: &OsStr, file: &File) -> rustix::io::Result<()> {
+    let ours = Status::of(file)?.fingerprint;
+    match Status::of_name(folder, name) {
+        Ok(found) if found.fingerprint.same_inode(&ours) => retry_on_intr(|| unlinkat(folder, name, AtFlags::empty())),
+        Ok(_) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::io::Write;
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    /// A temp of each kind, holding `new`, is handed to `body` in a folder of its own.
+    fn for_each_kind(body: impl Fn(Temp, &Path)) {
+        for named in [false, true] {
+            let base = tempfile::tempdir().unwrap();
+            let folder = Arc::new(Folder::open(base.path()).unwrap());
+            let temp = if named {
+                Temp::create_named(&folder, base.path().join("F.gz")).unwrap()
+            } else {
+                Temp::create(&folder, OsStr::new("F.gz")).unwrap()
+            };
+            temp.file().write_all(b"new").unwrap();
+            assert_eq!(temp.file().metadata().unwrap().mode() & 0o7777, 0o600);
+            body(temp, base.path());
+            let left = names(base.path());
+            assert!(
+                !left.iter().any(|name| name.contains("dwindle")),
+                "left behind: {left:?}"
+            );
+        }
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn it_appears_whole_under_its_name() {
+        for_each_kind(|temp, folder| {
+            let mut temp = temp.sync().unwrap();
+            assert_eq!(temp.publish(OsStr::new("F.gz")).unwrap(), Publication::Published);
+            drop(temp);
+            assert_eq!(names(folder), ["F.gz"]);
+            assert_eq!(fs::read(folder.join("F.gz")).unwrap(), b"new");
+        });
+    }
+
+    #[test]
+    fn dropped_it_is_gone() {
+        for_each_kind(|temp, folder| {
+            drop(temp);
+            assert_eq!(names(folder), [""; 0]);
+        });
+    }
+
+    #[test]
+    fn nothing_is_ever_overwritten() {
+        for_each_kind(|mut temp, folder| {
+            fs::write(folder.join("file"), "old").unwrap();
+            fs::create_dir(folder.join("folder")).unwrap();
+            symlink("nowhere", folder.join("dangling")).unwrap();
+            for name in ["file", "folder", "dangling"] {
+                assert_eq!(temp.publish(OsStr::new(name)).unwrap(), Publication::NameTaken);
+            }
+            drop(temp);
+            assert_eq!(fs::read(folder.join("file")).unwrap(), b"old");
+            assert_eq!(names(folder), ["dangling", "file", "folder"]);
+        });
+    }
+
+    #[test]
+    fn only_a_regular_file_can_be_replaced() {
+        for_each_kind(|mut temp, folder| {
+            fs::create_dir(folder.join("folder")).unwrap();
+            symlink("file", folder.join("link")).unwrap();
+            fs::write(folder.join("file"), "old").unwrap();
+            for name in ["folder", "link"] {
+                assert_eq!(temp.publish_over(OsStr::new(name)).unwrap(), Publication::NameTaken);
+            }
+            assert_eq!(temp.publish_over(OsStr::new("file")).unwrap(), Publication::Published);
+            drop(temp);
+            assert_eq!(fs::read(folder.join("file")).unwrap(), b"new");
+            assert!(folder.join("link").is_symlink());
+        });
+    }
+
+    #[test]
+    fn a_free_name_needs_no_replacing() {
+        for_each_kind(|mut temp, folder| {
+            assert_eq!(temp.publish_over(OsStr::new("F.gz")).unwrap(), Publication::Published);
+            assert_eq!(names(folder), ["F.gz"]);
+        });
+    }
+
+    #[test]
+    fn only_our_own_is_withdrawn() {
+        for_each_kind(|mut temp, folder| {
+            let name = OsStr::new("F.gz");
+            temp.publish(name).unwrap();
+            temp.withdraw(name).unwrap();
+            assert_eq!(names(folder), [""; 0]);
+            fs::write(folder.join("F.gz"), "somebody's").unwrap();
+            temp.withdraw(name).unwrap();
+            assert_eq!(names(folder), ["F.gz"]);
+        });
+    }
+}
