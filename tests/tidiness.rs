@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::source::sources_below;
+use crate::support::source::{Source, sources_below};
 
 /// One idea a file; more lines than this hold two.
 const MOST_LINES: usize = 600;
@@ -64,4 +64,14 @@ fn every_test_file_is_part_of_the_binary() {
         let is_root = name == "main";
         assert!(named || is_root, "{} has no mod line", source.path.display());
     }
+}
+
+/// A child has the descriptors of all threads until its execve(2). The kernel then says of a file that another test has just written that
+/// somebody has it open for writing, and of a lock that another test has just given up that it is held.
+#[test]
+fn unit_tests_start_no_programs() {
+    let starts = |source: &&Source| source.text.contains("process::Command");
+    let sources = sources_below("src");
+    let starting: Vec<_> = sources.iter().filter(starts).map(|source| &source.path).collect();
+    assert!(starting.is_empty(), "{starting:?}");
 }

@@ -218,7 +218,8 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;
     use std::path::Path;
-    use std::process::Command;
+
+    use rustix::fs::{CWD, IFlags, Mode, ioctl_getflags, ioctl_setflags, mkfifoat};
 
     fn rules(settle: u64) -> Rules {
         Rules {
@@ -258,7 +259,7 @@ mod tests {
         let path = |name: &str| base.path().join(name);
         symlink("/etc/passwd", path("link")).unwrap();
         symlink("nowhere", path("dangling")).unwrap();
-        assert!(Command::new("mkfifo").arg(path("fifo")).status().unwrap().success());
+        mkfifoat(CWD, path("fifo"), Mode::RUSR | Mode::WUSR).unwrap();
         let _socket = UnixListener::bind(path("socket")).unwrap();
         fs::create_dir(path("folder")).unwrap();
         assert_eq!(passed(base.path(), "link"), Reason::SymbolicLink);
@@ -359,15 +360,21 @@ mod tests {
     fn append_only_and_immutable_files_are_passed_over() {
         let base = tempfile::tempdir().unwrap();
         let path = base.path().join("a");
-        for flag in ["a", "i"] {
-            fs::write(&path, "text").unwrap();
-            let chattr = |sign: &str| Command::new("chattr").arg(format!("{sign}{flag}")).arg(&path).status();
-            if !chattr("+").is_ok_and(|status| status.success()) {
-                return eprintln!("skipped: chattr +{flag} is not to be had here");
+        fs::write(&path, "text").unwrap();
+        let file = File::open(&path).unwrap();
+        for flag in [IFlags::APPEND, IFlags::IMMUTABLE] {
+            let Ok(before) = ioctl_getflags(&file) else {
+                return eprintln!("skipped: files have no flags here");
+            };
+            if ioctl_setflags(&file, before | flag).is_err() {
+                return eprintln!("skipped: {flag:?} is not to be had here");
             }
             let found = look_at(base.path(), "a");
-            assert!(chattr("-").unwrap().success());
-            assert!(matches!(found, Ok(Look::Pass(Reason::Protected))), "{flag}: {found:?}");
+            ioctl_setflags(&file, before).unwrap();
+            assert!(
+                matches!(found, Ok(Look::Pass(Reason::Protected))),
+                "{flag:?}: {found:?}"
+            );
         }
     }
 

@@ -169,6 +169,8 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
 
+    use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
     /// A whole scan in batches of `most`: files, and what was told.
     fn walk(root: &Path, most: usize, mut between: impl FnMut(usize)) -> (Vec<PathBuf>, Vec<String>) {
         let folder = Folder::open(root).unwrap();
@@ -282,16 +284,12 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let place = base.path().join("mounted");
         fs::create_dir(&place).unwrap();
-        let run = |program: &str, arguments: &[&str]| {
-            let run = std::process::Command::new(program).args(arguments).arg(&place).output();
-            run.is_ok_and(|output| output.status.success())
-        };
-        if !run("mount", &["-t", "tmpfs", "tmpfs"]) {
+        if mount("tmpfs", &place, "tmpfs", MountFlags::empty(), None).is_err() {
             return eprintln!("skipped: a tmpfs cannot be mounted here");
         }
         fs::write(place.join("theirs"), "text").unwrap();
         let (files, told) = walk(base.path(), 10, |_| ());
-        assert!(run("umount", &[]));
+        unmount(&place, UnmountFlags::DETACH).unwrap();
         assert!(files.is_empty(), "{files:?}");
         assert_eq!(told, ["entered ", "other-mount mounted"]);
     }

@@ -11,8 +11,9 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
-use std::process::Command;
 use std::time::SystemTime;
+
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use super::*;
 use crate::model::Class;
@@ -208,7 +209,7 @@ fn is_compressed(done: &Done) -> bool {
 }
 
 #[test]
-fn a_file_becomes_its_gzip_and_gzip_agrees() {
+fn a_file_becomes_its_gzip() {
     for length in [1, 1000, BLOCK, 3 * BLOCK + 17] {
         let scene = Scene::new();
         let bytes = text(length);
@@ -224,20 +225,6 @@ fn a_file_becomes_its_gzip_and_gzip_agrees() {
             }
         );
         assert_eq!(scene.unpacked("app.log.gz"), bytes);
-        let gzip = |arguments: &[&str]| {
-            Command::new("gzip")
-                .args(arguments)
-                .current_dir(scene.base.path())
-                .output()
-        };
-        let Ok(tested) = gzip(&["-t", "app.log.gz"]) else {
-            return eprintln!("skipped: no gzip here");
-        };
-        assert!(tested.status.success(), "{tested:?}");
-        fs::rename(scene.path("app.log.gz"), scene.path("other.gz")).unwrap();
-        assert!(gzip(&["-d", "-N", "other.gz"]).unwrap().status.success());
-        assert_eq!(scene.names(), ["app.log"], "the header has the original's name");
-        assert_eq!(fs::read(scene.path("app.log")).unwrap(), bytes);
     }
 }
 
@@ -501,11 +488,7 @@ fn an_unwritable_output_folder_is_a_permanent_failure_and_the_original_stays() {
 fn a_full_disk_is_a_transient_failure_and_the_original_stays() {
     let scene = Scene::new();
     fs::create_dir(scene.path("small")).unwrap();
-    let run = |program: &str, arguments: &[&str]| {
-        let run = Command::new(program).args(arguments).arg(scene.path("small")).output();
-        run.is_ok_and(|output| output.status.success())
-    };
-    if !run("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs"]) {
+    if mount("tmpfs", scene.path("small"), "tmpfs", MountFlags::empty(), c"size=1m").is_err() {
         return eprintln!("skipped: a tmpfs cannot be mounted here");
     }
     let mut noise = vec![0; 700_000];
@@ -528,7 +511,7 @@ fn a_full_disk_is_a_transient_failure_and_the_original_stays() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .collect();
-    assert!(run("umount", &[]));
+    unmount(scene.path("small"), UnmountFlags::DETACH).unwrap();
     let error = result.unwrap_err();
     assert_eq!((error.step(), error.class()), (Step::Write, Class::Transient));
     assert_eq!(names, ["F"]);
