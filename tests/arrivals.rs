@@ -107,6 +107,7 @@ fn slow_writing_of_an_open_file() {
             file.write_all(piece).unwrap();
             pause_of_a_slow_writer();
         }
+        file
     });
 }
 
@@ -114,12 +115,12 @@ fn slow_writing_of_an_open_file() {
 #[test]
 fn slow_writing_that_closes_the_file_after_each_piece() {
     write_slowly(107, |path, pieces| {
+        let open = || File::options().append(true).create(true).open(path).unwrap();
         for piece in pieces {
-            let mut file = File::options().append(true).create(true).open(path).unwrap();
-            file.write_all(piece).unwrap();
-            drop(file);
+            open().write_all(piece).unwrap();
             pause_of_a_slow_writer();
         }
+        open()
     });
 }
 
@@ -268,16 +269,22 @@ fn inbox_names(first: impl IntoIterator<Item = Arrival>, second: impl IntoIterat
     first.into_iter().chain(second).collect()
 }
 
-/// Four seconds of writing with the default settle time of two.
-fn write_slowly(seed: u64, write: impl FnOnce(&Path, std::slice::Chunks<'_, u8>)) {
+/// So many pieces are written in ten seconds, with a settle time of five: a writer that the machine holds up for seconds is still slow, not done.
+const PIECES: usize = 100;
+
+/// `write` returns the file, open, as it is complete but for its metadata.
+fn write_slowly(seed: u64, write: impl FnOnce(&Path, std::slice::Chunks<'_, u8>) -> File) {
     let data = &mut Data::from_seed(seed);
     let inbox = Inbox::new();
     let files = Arrival::several(data, 1);
     let content = &files[0].original.content;
-    let mut running = inbox.watch("");
-    let path = files[0].path_in(&inbox.path);
-    write(&path, content.chunks(content.len().div_ceil(40)));
-    files[0].put_metadata_on(&path);
+    let mut running = inbox.watch("settle = \"5s\"");
+    let file = write(
+        &files[0].path_in(&inbox.path),
+        content.chunks(content.len().div_ceil(PIECES)),
+    );
+    files[0].put_metadata_on(&file);
+    drop(file);
     inbox.wait_for_gz_of(&mut running, &files, &[]);
     running.signal(Signal::TERM);
     running.wait_exit().expect_compressed(1);

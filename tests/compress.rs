@@ -356,7 +356,7 @@ fn what_a_killed_run_left_in_quarantine_is_put_right() {
         let path = sandbox.path(name);
         sandbox.folder(path.parent().unwrap());
         let quarantined = format!(".{}.dwindle-01234567.q", path.file_name().unwrap().display());
-        fs::write(path.with_file_name(quarantined), &text).unwrap();
+        sandbox.file(path.with_file_name(quarantined), &text);
     }
     let output = Dwindle::new(&sandbox)
         .args(["compress", "-r", "logs/named.log", "logs/tree"])

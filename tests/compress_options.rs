@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt;
 
 use crate::support::gz::{read_with_flate2, read_with_gzip};
+use crate::support::programs::while_none_is_started;
 use crate::support::{Data, Dwindle, Original, Sandbox, assert_gz_of, names_below};
 
 fn compress(sandbox: &Sandbox, line: &str) -> Dwindle {
@@ -66,14 +67,9 @@ fn keep_keeps_the_original_and_is_said_with_other_flags_together() {
     let output = compress(&sandbox, "-k f").finish().expect_code(0);
     assert_eq!(output.report().skipped, 1, "{output}");
     assert_eq!(output.stderr, "dwindle: f: skipped: its .gz is there and up to date\n");
-    fs::write(sandbox.path("f.gz"), "something else").unwrap();
+    let gz = sandbox.file("f.gz", "something else");
     let time = sandbox.path("f").metadata().unwrap().modified().unwrap();
-    fs::File::options()
-        .append(true)
-        .open(sandbox.path("f.gz"))
-        .unwrap()
-        .set_modified(time)
-        .unwrap();
+    while_none_is_started(|| fs::File::options().append(true).open(gz)?.set_modified(time)).unwrap();
     let output = compress(&sandbox, "-kf f").finish().expect_code(0);
     assert_eq!(output.report().compressed, 1, "{output}");
     assert_gz_of(&sandbox.path("f.gz"), &original);

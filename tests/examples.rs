@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::support::wait::{DEADLINE, poll};
-use crate::support::{Data, Sandbox, names_below};
+use crate::support::{Data, Sandbox, names_below, programs};
 
 #[test]
 fn each_that_embeds_an_agent_compresses_until_its_input_ends() {
@@ -13,12 +13,9 @@ fn each_that_embeds_an_agent_compresses_until_its_input_ends() {
         let sandbox = Sandbox::new();
         let folder = sandbox.folder("inbox");
         sandbox.file("inbox/before", Data::from_seed(950).log_text(10_000));
-        let mut child = Command::new(example(name))
-            .arg(&folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(example(name));
+        command.arg(&folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = programs::start(&mut command).unwrap();
         let has_only = |wanted: &[&str]| poll(DEADLINE, || (names_below(&folder) == wanted).then_some(()));
         let found_before = has_only(&["before.gz"]);
         sandbox.file("inbox/later", "text");
@@ -40,7 +37,7 @@ fn each_that_embeds_an_agent_compresses_until_its_input_ends() {
 fn files_named_are_compressed_and_counted() {
     let sandbox = Sandbox::new();
     let files: Vec<PathBuf> = (0..20).map(|number| sandbox.file(number.to_string(), "text")).collect();
-    let run = |files: &[PathBuf]| Command::new(example("compress_files")).args(files).output().unwrap();
+    let run = |files: &[PathBuf]| programs::output(Command::new(example("compress_files")).args(files)).unwrap();
     let output = run(&files);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "Compressed 20 files\n");
     assert!(output.status.success());

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::support::{Dwindle, Original, Sandbox, assert_gz_of, needs};
+use crate::support::{Dwindle, Original, Sandbox, assert_gz_of, needs, programs};
 
 #[test]
 fn systemd_accepts_the_unit_without_a_warning() {
@@ -21,11 +21,7 @@ fn systemd_accepts_the_unit_without_a_warning() {
     let path = sandbox.file("dwindle.service", unit.replace(installed, &built));
 
     let mut verify = Command::new("systemd-analyze");
-    let output = verify
-        .args(["verify", "--man=no"])
-        .arg(&path)
-        .output()
-        .expect("systemd-analyze starts");
+    let output = programs::output(verify.args(["verify", "--man=no"]).arg(&path)).expect("systemd-analyze starts");
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success() && !complaints.contains("dwindle.service"),

@@ -11,7 +11,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::support::inbox::{State, copy, state_below};
-use crate::support::{Arrival, Data, Inbox};
+use crate::support::{Arrival, Data, Inbox, programs};
 
 /// What stands at a name of the table.
 enum Kind {
@@ -174,7 +174,7 @@ fn make(path: &Path, kind: &Kind, data: &mut Data) {
         Empty => fs::write(path, "").unwrap(),
         Beginning(bytes) => fs::write(path, [bytes, &data.log_text(1000)[..]].concat()).unwrap(),
         Link(target) => symlink(target, path).unwrap(),
-        Fifo => assert!(Command::new("mkfifo").arg(path).status().unwrap().success()),
+        Fifo => assert!(programs::status(Command::new("mkfifo").arg(path)).unwrap().success()),
         Socket => drop(UnixListener::bind(path).unwrap()),
         Linked(other) => {
             fs::write(path, data.log_text(1000)).unwrap();

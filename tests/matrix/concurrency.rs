@@ -16,7 +16,7 @@ use super::at_work::{
 };
 use crate::support::inbox::state_below;
 use crate::support::run::Running;
-use crate::support::{Arrival, Data, Inbox, names_below, needs};
+use crate::support::{Arrival, Data, Inbox, names_below, needs, programs};
 
 /// What a file that was let go may take until it is compressed. Whoever only looked again from time to time would take longer by then.
 const SOON: Duration = Duration::from_millis(1500);
@@ -171,7 +171,7 @@ fn row_32_b_its_own_gz_made_by_somebody_else_appears_before_the_link() {
     let inbox = Inbox::new();
     let mut delayed = Delayed::start(&inbox, AT_ONCE, "linkat");
     let path = inbox.sandbox.file("outside/F", "text");
-    let twin = Command::new("gzip").arg("-k").arg(&path).status().unwrap();
+    let twin = programs::status(Command::new("gzip").arg("-k").arg(&path)).unwrap();
     assert!(twin.success());
     let before = state_below(&inbox.outside)["F.gz"].clone();
     fs::rename(&path, inbox.path.join("F")).unwrap();
@@ -255,12 +255,12 @@ fn link_without_a_name(folder: &Path, file: &Arrival, path: &Path) {
     let mut unnamed = File::from(unnamed);
     unnamed.write_all(&file.original.content).unwrap();
     let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&unnamed));
-    file.put_metadata_on(Path::new(&link));
     linkat(CWD, link, CWD, path, AtFlags::SYMLINK_FOLLOW).unwrap();
 }
 
 /// So many files are compressed while one is held.
 const OTHERS: usize = 12;
+    file.put_metadata_on(&unnamed);
 
 /// Others come one after the other, for more than two seconds in all: a file that were looked at again ever less often would by then be looked
 /// at seconds later.
@@ -334,7 +334,7 @@ impl Mapper {
     fn start(path: &PathBuf) -> Self {
         let mut python = Command::new("python3");
         python.args(["-c", Self::PROGRAM]).arg(path);
-        let mut process = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut process = programs::start(python.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
         let mut line = String::new();
         let stdout = process.stdout.take().expect("piped");
         BufReader::new(stdout).read_line(&mut line).unwrap();

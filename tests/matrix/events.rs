@@ -14,7 +14,7 @@ use super::at_work::contents_below;
 use crate::support::gz::read_with_flate2;
 use crate::support::run::Running;
 use crate::support::skip::present;
-use crate::support::{Arrival, Data, Dwindle, Inbox, Sandbox, names_below, needs};
+use crate::support::{Arrival, Data, Dwindle, Inbox, Sandbox, names_below, needs, programs};
 
 /// Long enough for a test on a loaded machine to finish a file that it has begun.
 const SETTLE: &str = "settle = \"1s\"";
@@ -318,7 +318,7 @@ fn in_namespace_of<const N: usize>(running: &Running, command: [&str; N]) {
     let target = running.process_id().to_string();
     let mut nsenter = Command::new("nsenter");
     nsenter.args(["--target", &target, "--mount", "--"]).args(command);
-    assert!(nsenter.status().unwrap().success(), "{nsenter:?}");
+    assert!(programs::status(&mut nsenter).unwrap().success(), "{nsenter:?}");
 }
 
 fn large_inbox() -> Inbox {
@@ -338,10 +338,11 @@ fn start(inbox: &Inbox) -> Running {
 fn start_with_limit(inbox: &Inbox, limit: &str, value: u32) -> Option<Running> {
     let script = format!("echo {value} >/proc/sys/user/{limit} && exec \"$@\"");
     let namespace = ["unshare", "--user", "--map-root-user", "sh", "-c"];
-    let status = Command::new("unshare")
-        .args(&namespace[1..])
-        .args([&script, "sh", "true"])
-        .status();
+    let status = programs::status(
+        Command::new("unshare")
+            .args(&namespace[1..])
+            .args([&script, "sh", "true"]),
+    );
     if !present("user namespaces", status.is_ok_and(|status| status.success())) {
         return None;
     }

@@ -25,7 +25,7 @@ use super::at_work::{
 use super::moments::is_exhaustive;
 use crate::support::inbox::state_below;
 use crate::support::run::Running;
-use crate::support::{Arrival, Data, Inbox, Sandbox, names_below, needs};
+use crate::support::{Arrival, Data, Inbox, Sandbox, names_below, needs, programs};
 
 /// How long the moment is looked for at which a swap would lead outside.
 fn sample() -> Duration {
@@ -400,6 +400,6 @@ fn make_node(path: &Path, kind: FileType) {
 }
 
 fn change_flag(sign: &str, flag: &str, path: &Path) {
-    let status = Command::new("chattr").arg(format!("{sign}{flag}")).arg(path).status();
+    let status = programs::status(Command::new("chattr").arg(format!("{sign}{flag}")).arg(path));
     assert!(status.unwrap().success(), "chattr {sign}{flag} {}", path.display());
 }

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use super::scene::{Layout, Scene};
 use crate::support::mounts::Mount;
 use crate::support::run::Running;
-use crate::support::{Data, Sandbox, needs};
+use crate::support::{Data, Sandbox, needs, programs};
 
 const ROOM: &str = "size=16m,nr_inodes=1000";
 
@@ -95,7 +95,10 @@ fn limit(running: &Running, descriptors: &str) {
     let process = running.process_id().to_string();
     let mut command = Command::new("prlimit");
     command.args(["--pid", &process, &format!("--nofile={descriptors}:")]);
-    assert!(command.status().expect("prlimit starts").success(), "{command:?}");
+    assert!(
+        programs::status(&mut command).expect("prlimit starts").success(),
+        "{command:?}"
+    );
 }
 
 fn scene<'a>(sandbox: &'a Sandbox, mount: &Mount) -> Scene<'a> {

@@ -16,6 +16,7 @@ use rustix::process::Signal;
 use crate::support::files::Kept;
 use crate::support::gz::read_with_gzip;
 use crate::support::inbox::{Arrival, State, state_below};
+use crate::support::programs::while_none_is_started;
 use crate::support::run::{Output, Running};
 use crate::support::wait::{DEADLINE, poll};
 use crate::support::{Data, Dwindle, Sandbox, names_below};
@@ -130,7 +131,7 @@ impl<'a> Scene<'a> {
     fn make_others(&mut self) {
         put_gz(&self.folder.join("alone.gz"), b"of a file that is not there");
         for (name, content) in [("coming.part", "text"), (".hidden", "text"), ("empty", "")] {
-            fs::write(self.folder.join(name), content).expect("a new file");
+            while_none_is_started(|| fs::write(self.folder.join(name), content)).expect("a new file");
         }
         symlink("plain", self.folder.join("link")).expect("a new link");
         self.others = state_below(&self.folder);
@@ -374,9 +375,10 @@ fn is_unpublished(name: &str) -> bool {
 
 fn put_gz(path: &Path, content: &[u8]) {
     fs::create_dir_all(path.parent().expect("in a folder")).expect("a new folder");
-    let mut encoder = GzEncoder::new(File::create_new(path).expect("a new file"), Compression::fast());
-    encoder
-        .write_all(content)
-        .and_then(|()| encoder.finish().map(drop))
-        .expect("a gzip file");
+    let write = || {
+        let mut encoder = GzEncoder::new(File::create_new(path)?, Compression::fast());
+        encoder.write_all(content)?;
+        encoder.finish().map(drop)
+    };
+    while_none_is_started(write).expect("a gzip file");
 }

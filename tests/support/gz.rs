@@ -4,12 +4,13 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use flate2::bufread::GzDecoder;
 
 use super::Original;
 use super::files::Kept;
+use super::programs;
 use super::skip::has_tool;
 
 /// What gzip(1) reads. Panics when it warns or fails.
@@ -26,11 +27,7 @@ pub(crate) fn read_with_python(path: &Path) -> Vec<u8> {
 /// The file as standard input, so that no name of it can mislead the reader.
 fn read_with(path: &Path, reader: &mut Command) -> Vec<u8> {
     let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let output = reader
-        .stdin(file)
-        .stderr(Stdio::piped())
-        .output()
-        .expect("the reader starts");
+    let output = programs::output(reader.stdin(file)).expect("the reader starts");
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),

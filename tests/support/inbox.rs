@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
+use std::io::Write;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -14,6 +15,7 @@ use rustix::process::geteuid;
 
 use super::files::Kept;
 use super::gz::read_with_flate2;
+use super::programs::{self, while_none_is_started};
 use super::run::{Output, Running};
 use super::{Data, Dwindle, Original, Sandbox, assert_gz_of, names_below};
 
@@ -116,36 +118,40 @@ impl Arrival {
         inbox.join(&self.folder).join(&self.original.name)
     }
 
-    /// Writes it to `path`, which has to be where nobody takes it before it is complete.
+    /// Writes it to `path`. It is open for writing until it is complete, so that the program does not take it before, however long that takes.
     pub(crate) fn write_to(&self, path: &Path) {
-        fs::write(path, &self.original.content).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        self.put_metadata_on(path);
+        while_none_is_started(|| {
+            let file = File::create(path).and_then(|mut file| {
+                file.write_all(&self.original.content)?;
+                Ok(file)
+            });
+            self.put_metadata_on(&file.unwrap_or_else(|error| panic!("{}: {error}", path.display())));
+        });
     }
 
     /// What `cp -p` does last.
-    pub(crate) fn put_metadata_on(&self, path: &Path) {
+    pub(crate) fn put_metadata_on(&self, file: &File) {
         let kept = &self.original.kept;
         let result = (|| {
             for (name, value) in &kept.extended {
-                rustix::fs::setxattr(path, name, value, rustix::fs::XattrFlags::empty())?;
+                rustix::fs::fsetxattr(file, name, value, rustix::fs::XattrFlags::empty())?;
             }
             let (owner, group) = kept.owner;
-            std::os::unix::fs::chown(path, Some(owner), Some(group))?;
+            std::os::unix::fs::fchown(file, Some(owner), Some(group))?;
             let (seconds, nanoseconds) = kept.modified;
             let (seconds, nanoseconds) = (u64::try_from(seconds), u32::try_from(nanoseconds));
             let since_epoch = Duration::new(seconds.expect("after 1970"), nanoseconds.expect("less than 1e9"));
-            let file = File::options().append(true).open(path)?;
             file.set_permissions(Permissions::from_mode(kept.mode))?;
             file.set_modified(SystemTime::UNIX_EPOCH + since_epoch)
         })();
-        result.unwrap_or_else(|error: std::io::Error| panic!("{}: {error}", path.display()));
+        result.unwrap_or_else(|error: std::io::Error| panic!("{}: {error}", self.original.name.display()));
     }
 }
 
 /// Copies with all metadata, by cp(1): into the final name from the first byte on.
 pub(crate) fn copy(from: &[PathBuf], to: &Path) {
     let mut copy = Command::new("cp");
-    let status = copy.arg("-a").arg("--").args(from).arg(to).status();
+    let status = programs::status(copy.arg("-a").arg("--").args(from).arg(to));
     assert!(status.expect("cp starts").success(), "{copy:?}");
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod host;
 pub(crate) mod inbox;
 pub(crate) mod memory;
 pub(crate) mod mounts;
+pub(crate) mod programs;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod sandbox;

@@ -7,6 +7,7 @@ use std::process::Command;
 use rustix::process::geteuid;
 
 use super::Sandbox;
+use super::programs;
 use super::wait::{DEADLINE, poll};
 
 /// A kind that lies in an image file.
@@ -70,7 +71,7 @@ impl Mount {
         // A child that another thread has forked holds our descriptors until its execve, and a mount namespace that somebody has just
         // made holds the mount: for a moment only, but as long the file system is still the one without power.
         let is_done = |command: &mut Command| {
-            let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+            let output = programs::output(command).unwrap_or_else(|error| panic!("{command:?}: {error}"));
             (output.status.success() && output.stdout.is_empty()).then_some(())
         };
         let unmounted = poll(DEADLINE, || is_done(Command::new("umount").arg(&self.path)));
@@ -116,7 +117,7 @@ impl Mount {
 impl Drop for Mount {
     fn drop(&mut self) {
         // Whoever still uses it keeps it, and it is out of the way of the sandbox's removal.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.path).status();
+        let _ = programs::status(Command::new("umount").arg("--lazy").arg(&self.path));
     }
 }
 
@@ -129,7 +130,7 @@ pub(crate) fn are_possible() -> bool {
     let folder = sandbox.folder("disk");
     let mut mount = Command::new("mount");
     mount.args(["-t", "tmpfs", "dwindle-test"]).arg(&folder);
-    let is_mounted = mount.output().is_ok_and(|output| output.status.success());
+    let is_mounted = programs::output(&mut mount).is_ok_and(|output| output.status.success());
     if is_mounted {
         run("umount", &[text(&folder)]);
     }
@@ -142,10 +143,7 @@ fn text(path: &Path) -> &str {
 
 fn run(tool: &str, arguments: &[&str]) {
     let mut command = Command::new(tool);
-    let output = command
-        .args(arguments)
-        .output()
-        .unwrap_or_else(|error| panic!("{tool}: {error}"));
+    let output = programs::output(command.args(arguments)).unwrap_or_else(|error| panic!("{tool}: {error}"));
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {}: {complaint}", output.status);
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 use super::report::Report;
-use super::{Sandbox, names_below, wait};
+use super::{Sandbox, names_below, programs, wait};
 
 /// How the program is to be started: its arguments, its environment, its input.
 pub(crate) struct Dwindle {
@@ -110,7 +110,7 @@ impl Dwindle {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut child = programs::start(&mut command).unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = Capture::start(child.stdout.take().expect("piped"));
         let stderr = Capture::start(child.stderr.take().expect("piped"));
         let mut stdin = child.stdin.take().expect("piped");

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::programs::while_none_is_started;
+
 /// A temporary folder. The program under test runs in it and keeps its runtime files in it.
 pub(crate) struct Sandbox {
     root: TempDir,
@@ -59,7 +61,7 @@ impl Sandbox {
     pub(crate) fn file(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("below the root")).expect("a new folder");
-        fs::write(&path, content).expect("a new file");
+        while_none_is_started(|| fs::write(&path, content)).expect("a new file");
         path
     }
 }

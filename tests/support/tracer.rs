@@ -17,6 +17,7 @@ use std::thread;
 use libc::{c_int, c_long};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, pidfd_open, pidfd_send_signal, wait};
 
+use super::programs;
 use super::wait::DEADLINE;
 
 /// A system call that is about to be made.
@@ -97,7 +98,7 @@ fn start(command: &mut Command) -> Pid {
     unsafe {
         command.pre_exec(|| request(libc::PTRACE_TRACEME, 0, 0).map(drop));
     }
-    let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let child = programs::start(command).unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let process = Pid::from_child(&child);
     let (tracee, status) = next_event().expect("a child");
     assert!(
