@@ -72,7 +72,7 @@ impl Dwindle {
         self
     }
 
-    /// How long each wait on it may take, instead of 30 seconds.
+    /// How long each wait on it may take, instead of the tests' deadline.
     pub(crate) fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
