@@ -12,9 +12,12 @@ fn begin(sandbox: &Sandbox, names: &[&str]) -> (Vec<Original>, Running) {
     let mut data = Data::from_seed(40);
     let originals = names
         .iter()
-        .map(|name| Original::of(&sandbox.file(name, data.random_bytes(4 << 20))));
+        .map(|name| Original::of(&sandbox.file(name, data.tedious_text(1_500_000))));
     let originals = originals.collect();
-    let mut running = Dwindle::new(sandbox).args(["compress", "-j1"]).args(names).start();
+    let mut running = Dwindle::new(sandbox)
+        .args(["compress", "-j1", "-9"])
+        .args(names)
+        .start();
     running.wait_for_output_in(sandbox.root());
     // It gets no further until the signals are there.
     running.signal(Signal::STOP);

@@ -57,17 +57,21 @@ fn at_the_deadline_what_is_not_begun_is_left() {
     on_each_runtime(|host| {
         let inbox = Inbox::new();
         let files = small_arrivals(516, 50);
-        let agent = start(host, Agent::builder().workers(1).observer(slow(host, 100)));
+        // All of them would take 25 seconds, so that many are not begun however long this test is kept from going on.
+        let agent = start(host, Agent::builder().workers(1).observer(slow(host, 500)));
         put(&inbox, &files);
         add(host, &agent, told_by_hand(&inbox.path));
         wait_until_known(host, &agent, 50);
+        host.wait_until("one is done", || {
+            host.block_on(agent.snapshot()).unwrap().report.compressed > 0
+        });
         let limit = Duration::from_secs(1);
         let begun = host.now();
         let report = host.block_on(agent.shutdown(limit)).unwrap();
         let took = host.now() - begun;
         assert!((limit..limit + LIMIT / 6).contains(&took), "{took:?}");
         assert_eq!(report.compressed + report.left, 50, "{report}");
-        assert!(report.compressed > 0 && report.left >= 25, "{report}");
+        assert!(report.compressed > 0 && report.left > 0, "{report}");
         assert_eq!(count_gz_among(&inbox, &files), report.compressed);
     });
 }
@@ -123,7 +127,7 @@ fn aborted_it_reports_what_is_left() {
     on_each_runtime(|host| {
         let inbox = Inbox::new();
         let files = small_arrivals(508, 30);
-        let witness = slow(host, 20);
+        let witness = slow(host, 300);
         let agent = start(host, Agent::builder().workers(1).observer(Arc::clone(&witness) as _));
         put(&inbox, &files);
         add(host, &agent, told_by_hand(&inbox.path));
@@ -158,7 +162,7 @@ fn nothing_is_lost_when_the_runtime_is_dropped_half_way() {
         let files = small_arrivals(518, 40);
         put(&inbox, &files);
         let first = host.another();
-        let witness = slow(&first, 10);
+        let witness = slow(&first, 250);
         let agent = start(&first, Agent::builder().workers(2).observer(Arc::clone(&witness) as _));
         add(&first, &agent, told_by_hand(&inbox.path));
         first.wait_until("some are done", || witness.compressed().len() >= 5);
@@ -289,6 +293,6 @@ fn wait_until_known(host: &Host, agent: &Agent, files: usize) {
 fn large_file(seed: u64) -> Arrival {
     let data = &mut Data::from_seed(seed);
     let mut file = Arrival::new(data, "large.csv");
-    file.original.content = data.log_text(2_000_000).repeat(8);
+    file.original.content = data.tedious_text(4_000_000);
     file
 }

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use flate2::bufread::MultiGzDecoder;
 use rustix::process::Signal;
@@ -61,9 +62,9 @@ pub(super) fn free_name(name: impl Fn(u32) -> PathBuf) -> PathBuf {
         .expect("a free number")
 }
 
-/// A file that one worker needs a while for.
+/// A file that one worker needs a second or two for.
 pub(super) fn large_content(seed: u64) -> Vec<u8> {
-    Data::from_seed(seed).log_text(2_000_000).repeat(4)
+    Data::from_seed(seed).tedious_text(2_500_000)
 }
 
 /// The agent with one worker that takes its time, stopped (SIGSTOP) while it compresses the one file of the inbox.
@@ -74,7 +75,10 @@ pub(super) fn caught_at_work(inbox: &Inbox, keys: &str) -> Running {
     running
 }
 
-/// Lets others change the file at `path` and then the stopped agent go on; a change that has to wait for the agent does so.
+/// How long a writer may wait for its turn: far less than the kernel would have it wait (`/proc/sys/fs/lease-break-time`, 45 s).
+pub(super) const TURN: Duration = Duration::from_secs(20);
+
+/// Lets others change the file at `path` and then the stopped agent go on; a change that has to wait for the agent does so, and not for long.
 pub(super) fn go_on_after(running: &Running, path: &Path, change: impl FnOnce() + Send) {
     let inode = fs::metadata(path).expect("the file that is at work").ino();
     thread::scope(|scope| {
@@ -84,7 +88,9 @@ pub(super) fn go_on_after(running: &Running, path: &Path, change: impl FnOnce() 
         });
         assert!(begun.is_some(), "the change neither ends nor waits for a lease");
         running.signal(Signal::CONT);
+        let goes_on = Instant::now();
         change.join().expect("the change");
+        assert!(goes_on.elapsed() < TURN, "{:?}", goes_on.elapsed());
     });
 }
 
@@ -97,7 +103,7 @@ pub(super) fn is_waited_for(inode: u64) -> bool {
         .any(|line| line.contains("BREAKING") && line.contains(&file))
 }
 
-/// The agent under strace(1), which holds up each of these system calls for half a second before it is made.
+/// The agent under strace(1), which holds up each of these system calls for two seconds before it is made.
 pub(super) struct Delayed {
     pub(super) running: Running,
     log: PathBuf,
@@ -107,7 +113,7 @@ impl Delayed {
     pub(super) fn start(inbox: &Inbox, keys: &str, calls: &str) -> Self {
         let log = inbox.sandbox.path("strace.log");
         let trace = format!("trace={calls}");
-        let inject = format!("inject={calls}:delay_enter=500000");
+        let inject = format!("inject={calls}:delay_enter=2000000");
         let log_name = log.to_str().expect("a path of ASCII").to_owned();
         // -D: strace is the grandchild, so that the child is the agent.
         let strace = [

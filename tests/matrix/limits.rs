@@ -14,6 +14,9 @@ use crate::support::{Data, Sandbox, needs, programs};
 
 const ROOM: &str = "size=16m,nr_inodes=1000";
 
+/// The agent begins nothing before the test has changed what is around it.
+const LATE: &str = "6s";
+
 #[test]
 fn row_08_a_full_file_system() {
     needs!(mounts);
@@ -48,7 +51,7 @@ fn row_16_a_file_system_that_turns_read_only() {
     let sandbox = Sandbox::new();
     let mount = Mount::in_memory(&sandbox, ROOM);
     let scene = scene(&sandbox, &mount);
-    let mut running = scene.agent_that_waits("1s").start();
+    let mut running = scene.agent_that_waits(LATE).start();
     running.wait_for_text("watching");
     mount.remount("ro");
     scene.wait_until_said(&mut running, "create", "Read-only file system");
@@ -81,7 +84,7 @@ fn row_18_no_descriptor_left() {
     needs!(tool "prlimit");
     let sandbox = Sandbox::new();
     let scene = scene_of(&sandbox, &sandbox.folder("inbox"));
-    let mut running = scene.agent_that_waits("1s").start();
+    let mut running = scene.agent_that_waits(LATE).start();
     running.wait_for_text("watching");
     limit(&running, "4");
     scene.wait_until_said(&mut running, "open", "Too many open files");

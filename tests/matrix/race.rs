@@ -19,6 +19,7 @@ use rustix::process::Signal;
 
 use super::at_work::{AT_ONCE, Delayed, contents_below, free_name, only_outputs_in};
 use super::moments::is_exhaustive;
+use crate::support::wait::DEADLINE;
 use crate::support::{Inbox, Sandbox, names_below, needs};
 
 const WRITERS: usize = 4;
@@ -74,7 +75,7 @@ fn row_30_c_what_is_written_after_the_removal_is_saved_under_a_name_of_its_own()
 
 #[test]
 fn row_30_d_comparing_before_removing_does_lose_records() {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + DEADLINE;
     loop {
         let sandbox = Sandbox::with_room_for(64 << 20);
         let folder = sandbox.root();
@@ -119,14 +120,19 @@ fn race_on(inbox: impl Fn() -> Inbox, keys: &str) {
 }
 
 /// Lets the writers run for so long; how many records each of them wrote.
-pub(super) fn write_for(time: Duration, folder: &Path) -> Vec<u64> {
+fn write_for(time: Duration, folder: &Path) -> Vec<u64> {
+    write_while(|| thread::sleep(time), folder)
+}
+
+/// The same until `wait` returns.
+pub(super) fn write_while(wait: impl FnOnce(), folder: &Path) -> Vec<u64> {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let stop = &stop;
         let writers: Vec<ScopedJoinHandle<'_, u64>> = (0..WRITERS)
             .map(|writer| scope.spawn(move || write_records(folder, writer, stop)))
             .collect();
-        thread::sleep(time);
+        wait();
         stop.store(true, Ordering::Relaxed);
         writers.into_iter().map(|writer| writer.join().unwrap()).collect()
     })

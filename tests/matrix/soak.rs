@@ -4,6 +4,7 @@
 //! A sample of seconds; half an hour with `DWINDLE_EXHAUSTIVE=1`.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -14,15 +15,15 @@ use rustix::process::Signal;
 
 use super::at_work::{AT_ONCE, free_name, only_outputs_in};
 use super::moments::is_exhaustive;
-use super::race::{lost_records, write_for};
+use super::race::{lost_records, write_while};
 use crate::support::{Dwindle, Inbox, names_below};
 
 #[test]
 fn kills_writers_and_rotations_together_lose_no_record() {
-    let (rounds, round) = if is_exhaustive() { (30, 60) } else { (1, 12) };
+    let (rounds, kills) = if is_exhaustive() { (30, 120) } else { (1, 20) };
     for seed in 0..rounds {
         let inbox = Inbox::new();
-        let (written, kills) = live(&inbox, seed, Duration::from_secs(round));
+        let written = live(&inbox, seed, kills);
         let mut running = inbox.dwindle_with("level = 1", AT_ONCE).start();
         running.wait_for_text("watching");
         running.wait_for("the last output", || only_outputs_in(&inbox.path));
@@ -31,9 +32,8 @@ fn kills_writers_and_rotations_together_lose_no_record() {
         let lost = lost_records(&inbox.path, &written);
         assert!(
             lost.is_empty(),
-            "round {seed}, {kills} kills: lost of {written:?} records: {lost:?}\n{output}"
+            "round {seed}: lost of {written:?} records: {lost:?}\n{output}"
         );
-        assert!(kills > round / 2, "only {kills} kills");
         let left: Vec<_> = names_below(&inbox.path)
             .into_iter()
             .filter(|name| is_ours(name))
@@ -42,11 +42,10 @@ fn kills_writers_and_rotations_together_lose_no_record() {
     }
 }
 
-/// Returns how many records each writer wrote, and how often the agent was killed.
-fn live(inbox: &Inbox, seed: u64, time: Duration) -> (Vec<u64>, u64) {
+/// Goes on until the agent has been killed so often. Returns how many records each writer wrote.
+fn live(inbox: &Inbox, seed: u64, kills: usize) -> Vec<u64> {
     let stop = &AtomicBool::new(false);
     thread::scope(|scope| {
-        let killer = scope.spawn(move || kill_again_and_again(inbox, Rng::with_seed(seed), stop));
         scope.spawn(move || rotate(&inbox.path, Rng::with_seed(!seed), stop));
         scope.spawn(move || {
             while !stop.load(Ordering::Relaxed) {
@@ -54,22 +53,22 @@ fn live(inbox: &Inbox, seed: u64, time: Duration) -> (Vec<u64>, u64) {
                 Dwindle::new(&inbox.sandbox).args(["compress", "-r", "inbox"]).finish();
             }
         });
-        let written = write_for(time, &inbox.path);
+        // Ends the others also when this panics.
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            write_while(|| kill_again_and_again(inbox, Rng::with_seed(seed), kills), &inbox.path)
+        }));
         stop.store(true, Ordering::Relaxed);
-        (written, killer.join().expect("the killer"))
+        result.unwrap_or_else(|panic| resume_unwind(panic))
     })
 }
 
-fn kill_again_and_again(inbox: &Inbox, mut random: Rng, stop: &AtomicBool) -> u64 {
-    let mut kills = 0;
-    while !stop.load(Ordering::Relaxed) {
+fn kill_again_and_again(inbox: &Inbox, mut random: Rng, kills: usize) {
+    for _ in 0..kills {
         let running = inbox.dwindle_with("level = 1", AT_ONCE).start();
         thread::sleep(Duration::from_millis(random.u64(0..800)));
         running.signal(Signal::KILL);
         running.wait_exit();
-        kills += 1;
     }
-    kills
 }
 
 /// Renames files out of their writers' way, as a rotation does.

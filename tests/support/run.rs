@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -186,6 +187,19 @@ impl Running {
             let open = fs::read_dir(&descriptors).into_iter().flatten().flatten();
             open.filter_map(|entry| fs::read_link(entry.path()).ok())
                 .any(|path| path.starts_with(folder) && path.to_string_lossy().ends_with(" (deleted)"))
+        });
+    }
+
+    /// Waits until the kernel tells it of this folder, so that it has heard of all that came before the folder in the one above.
+    pub(crate) fn wait_until_watched(&mut self, folder: &Path) {
+        let inode = fs::metadata(folder).expect("a folder").ino();
+        // proc_pid_fdinfo(5)
+        let watch = format!(" ino:{inode:x} ");
+        let descriptors = PathBuf::from(format!("/proc/{}/fdinfo", self.process_id()));
+        self.wait_for(&format!("a watch on {}", folder.display()), || {
+            let open = fs::read_dir(&descriptors).into_iter().flatten().flatten();
+            open.filter_map(|entry| fs::read_to_string(entry.path()).ok())
+                .any(|text| text.contains(&watch))
         });
     }
 
