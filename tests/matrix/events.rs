@@ -26,7 +26,7 @@ const MOST_MEMORY: u64 = 64 * 1024;
 /// Between rounds the agent is stopped, so that the queue overflows on every machine, and then has to work while the next round comes.
 #[test]
 fn row_36_a_more_events_than_the_kernels_queue_holds() {
-    const ROUNDS: [usize; 3] = [20_000, 15_000, 15_000]; // 50,000
+    const ROUNDS: [usize; 3] = [12_000, 10_000, 10_000];
     if !queue_overflows_at(2 * ROUNDS[2]) {
         return;
     }
@@ -327,8 +327,9 @@ fn large_inbox() -> Inbox {
 
 /// As for scratch data: the time goes into what is tested.
 fn start(inbox: &Inbox) -> Running {
-    let dwindle = inbox.dwindle_with("level = 1", "settle = \"500ms\"\ndurable = false");
-    let mut running = dwindle.deadline(Duration::from_secs(180)).start();
+    let general = "level = 1\nshutdown-timeout = \"10m\"";
+    let dwindle = inbox.dwindle_with(general, "settle = \"500ms\"\ndurable = false");
+    let mut running = dwindle.deadline(Duration::from_secs(600)).start();
     running.wait_for_text("watching");
     running
 }
