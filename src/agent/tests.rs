@@ -119,7 +119,7 @@ fn a_flood_of_events_holds_up_nothing(runtime: Arc<dyn Runtime>) {
     let report = std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                let deadline = Instant::now() + Duration::from_secs(30);
+                let deadline = Instant::now() + LONG;
                 while !is_over.load(Ordering::SeqCst) && Instant::now() < deadline {
                     events.file(Path::new("noise"));
                 }
@@ -129,10 +129,7 @@ fn a_flood_of_events_holds_up_nothing(runtime: Arc<dyn Runtime>) {
         let begun = Instant::now();
         let report = agent.shutdown(LONG);
         is_over.store(true, Ordering::SeqCst);
-        assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "only when the flood was over"
-        );
+        assert!(begun.elapsed() < LONG / 2, "only when the flood was over");
         report
     });
     assert_eq!(report.compressed, 50);
@@ -210,7 +207,8 @@ fn dropping_the_future_of_a_shutdown_ends_it(runtime: Arc<dyn Runtime>) {
 }
 
 const WORKERS: usize = 3;
-const LONG: Duration = Duration::from_secs(60);
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(120);
 
 /// An agent with one fake folder.
 struct Running {
@@ -437,9 +435,9 @@ fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
 
 /// Waits for a condition that other threads bring about.
 fn wait_until(mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + LONG;
     while !condition() {
-        assert!(Instant::now() < deadline, "it did not come about within 30 s");
-        std::thread::yield_now();
+        assert!(Instant::now() < deadline, "it did not come about within {LONG:?}");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
