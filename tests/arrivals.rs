@@ -233,8 +233,9 @@ fn folders_named_on_the_command_line() {
     let dwindle = crate::support::Dwindle::new(&inbox.sandbox).args(["run", "inbox", "second"]);
     let mut running = dwindle.start();
     let files = Arrival::several(data, 2);
+    let staged = staged(&inbox, &files);
     for folder in [&inbox.path, &second] {
-        copy(&staged(&inbox, &files), folder);
+        copy(&staged, folder);
     }
     for folder in [&inbox.path, &second] {
         running.wait_for_names(folder, crate::support::inbox::names_with_gz_of(&files, &[]));

@@ -148,10 +148,10 @@ impl Arrival {
     }
 }
 
-/// Copies with all metadata, by cp(1): into the final name from the first byte on.
+/// Copies with all metadata, by cp(1): into the final name from the first byte on. What has the name and may not be written is replaced.
 pub(crate) fn copy(from: &[PathBuf], to: &Path) {
     let mut copy = Command::new("cp");
-    let status = programs::status(copy.arg("-a").arg("--").args(from).arg(to));
+    let status = programs::status(copy.arg("-af").arg("--").args(from).arg(to));
     assert!(status.expect("cp starts").success(), "{copy:?}");
 }
 
