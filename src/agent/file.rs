@@ -303,14 +303,12 @@ impl Desk {
             observer: &self.observer,
             cancel: &self.abort,
             look_again: Duration::ZERO,
-        };
-        match work.commit(candidate) {
-            Worked::Ended(Attempt::Gone) => {
+            gone: |path| {
                 let message = "it was removed or renamed while it was being compressed";
-                Err(Error::permanent(Step::Read, path, message))
-            }
-            worked => Ok(worked),
-        }
+                Attempt::Failed(Error::permanent(Step::Read, path, message))
+            },
+        };
+        Ok(work.commit(candidate))
     }
 
     /// False where the output has the name of another file's of this run.

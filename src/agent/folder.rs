@@ -193,6 +193,7 @@ impl WatchedFolder {
             cancel,
             // Somebody is at it: even with no settle time, not at once again.
             look_again: self.watch.settle.max(Duration::from_secs(1)),
+            gone: |_| Attempt::Gone,
         };
         let marker = candidate.marker.take();
         let worked = work.commit(candidate);

@@ -75,25 +75,6 @@ impl Attempt {
         Attempt::Failed(Error::permanent(Step::Write, path, cause))
     }
 
-    fn of(done: Done, took: Duration, look_again: Duration) -> Self {
-        match done {
-            Done::Compressed {
-                output,
-                bytes_in,
-                bytes_out,
-            } => Attempt::Compressed {
-                output,
-                bytes_in,
-                bytes_out,
-                took,
-            },
-            Done::Pass(reason) => Attempt::Skipped(reason),
-            Done::Changed => Attempt::NotYet(look_again),
-            Done::Gone => Attempt::Gone,
-            Done::Cancelled => Attempt::Cancelled,
-        }
-    }
-
     /// Tells the observer what is worth telling.
     pub(super) fn tell(&self, observer: &dyn Observer, folder: &Path, source: &Path, retry_in: Option<Duration>) {
         match self {
@@ -147,6 +128,8 @@ pub(super) struct Work<'a> {
     pub(super) cancel: &'a Cancel,
     /// When to look again at a file that was touched meanwhile.
     pub(super) look_again: Duration,
+    /// What it means that the file was removed or renamed meanwhile.
+    pub(super) gone: fn(&Path) -> Attempt,
 }
 
 impl Work<'_> {
@@ -173,6 +156,7 @@ impl Work<'_> {
             begun,
             took: begun.elapsed(),
             look_again: self.look_again,
+            gone: self.gone,
         };
         told.of(committed)
     }
@@ -192,14 +176,34 @@ struct Told {
     /// Until the output was published.
     took: Duration,
     look_again: Duration,
+    gone: fn(&Path) -> Attempt,
 }
 
 impl Told {
     fn of(self, committed: Result<Advanced, Error>) -> Worked<Attempt> {
         match committed {
             Err(error) => Worked::Ended(Attempt::Failed(error)),
-            Ok(Advanced::Done(done)) => Worked::Ended(Attempt::of(done, self.took, self.look_again)),
+            Ok(Advanced::Done(done)) => Worked::Ended(self.attempt(done)),
             Ok(Advanced::Later(rest, wait)) => Worked::Later(Box::new(Committing { rest, told: self }), wait),
+        }
+    }
+
+    fn attempt(&self, done: Done) -> Attempt {
+        match done {
+            Done::Compressed {
+                output,
+                bytes_in,
+                bytes_out,
+            } => Attempt::Compressed {
+                output,
+                bytes_in,
+                bytes_out,
+                took: self.took,
+            },
+            Done::Pass(reason) => Attempt::Skipped(reason),
+            Done::Changed => Attempt::NotYet(self.look_again),
+            Done::Gone => (self.gone)(&self.path),
+            Done::Cancelled => Attempt::Cancelled,
         }
     }
 }
