@@ -21,7 +21,7 @@ use super::retire::{Advanced, Made, Output, Retiring};
 use super::status::Status;
 use super::stopped::Stopped;
 use super::tree::make_folders;
-use crate::codec::{self, CompressError, Digest, Header, VerifyError};
+use crate::codec::{self, CompressError, Digest, Header, Packed, VerifyError};
 use crate::model::{Error, Level, Reason, Step};
 use crate::policy::OnConflict;
 
@@ -148,9 +148,9 @@ impl Commit<'_> {
         // 2
         let temp = Temp::create(&output, &self.first_name())?;
         // 3
-        let digest = self.compress(&temp, &output)?;
+        let packed = self.compress(&temp, &output)?;
         // 4: a writer need not wait while the output is made durable.
-        self.verify(&temp, digest, &output)?;
+        self.verify(&temp, &packed, &output)?;
         if self.candidate.leased {
             lease::release(&self.candidate.file);
         }
@@ -161,7 +161,7 @@ impl Commit<'_> {
         // 7
         self.lease_again()?;
         // 8
-        let output = match self.publish(temp, output, digest)? {
+        let output = match self.publish(temp, output, packed.content)? {
             Published::Output(output) => output,
             Published::Pass(reason) => return Ok(Advanced::Done(Done::Pass(reason))),
         };
@@ -186,7 +186,7 @@ impl Commit<'_> {
     }
 
     /// Step 3: read, never mapped: a truncation would be a SIGBUS. Exactly as many bytes as the snapshot says, or it has changed.
-    fn compress(&mut self, temp: &Temp, output: &Folder) -> Result<Digest, Stopped> {
+    fn compress(&mut self, temp: &Temp, output: &Folder) -> Result<Packed, Stopped> {
         let size = self.candidate.status.fingerprint.size;
         let header = Header {
             name: self.candidate.name.as_encoded_bytes(),
@@ -201,25 +201,22 @@ impl Commit<'_> {
             go_on(self.cancel, &self.candidate)
         });
         match result {
-            Ok(digest) if digest.length == size => Ok(digest),
+            Ok(packed) if packed.content.length == size => Ok(packed),
             Ok(_) => Err(Stopped::Changed),
             Err(CompressError::Stopped(stopped)) => Err(stopped),
             Err(CompressError::Read(cause)) => Err(self.failed_on_original(Step::Read, cause)),
             Err(CompressError::Write(cause)) => Err(self.failed_on_output(Step::Write, output, cause)),
+            Err(CompressError::Wrong(what)) => Err(self.output_is_wrong(output, what)),
         }
     }
 
-    /// Step 4: what was written is read back and must be what was read.
-    fn verify(&self, temp: &Temp, digest: Digest, output: &Folder) -> Result<(), Stopped> {
-        match codec::verify(FromStart::new(temp.file()), digest, |_| self.go_on()) {
+    /// Step 4: what was proven block by block to be what was read is read back, and must be what was written.
+    fn verify(&self, temp: &Temp, written: &Packed, output: &Folder) -> Result<(), Stopped> {
+        match codec::verify(FromStart::new(temp.file()), written, |_| self.go_on()) {
             Ok(()) => Ok(()),
             Err(VerifyError::Stopped(stopped)) => Err(stopped),
             Err(VerifyError::Read(cause)) => Err(self.failed_on_output(Step::Verify, output, cause)),
-            Err(VerifyError::Wrong(what)) => {
-                let path = output.path_of(&self.first_name());
-                let message = format!("what was written is wrong: {what}");
-                Err(Error::transient(Step::Verify, path, message).into())
-            }
+            Err(VerifyError::Wrong(what)) => Err(self.output_is_wrong(output, what)),
         }
     }
 
@@ -334,6 +331,11 @@ impl Commit<'_> {
 
     fn failed_on_output(&self, step: Step, output: &Folder, cause: io::Error) -> Stopped {
         Error::new(step, output.path_of(&self.first_name()), cause).into()
+    }
+
+    fn output_is_wrong(&self, output: &Folder, what: &str) -> Stopped {
+        let path = output.path_of(&self.first_name());
+        Error::transient(Step::Verify, path, format!("the output is wrong: {what}")).into()
     }
 
     /// The name that the output gets where it is free, and by which failures call it.
