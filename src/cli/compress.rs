@@ -166,6 +166,7 @@ fn filter(level: Level) -> Result<Exit> {
         Ok(()) => Ok(Exit::Done),
         Err(CompressError::Read(error)) => Err(error).context("cannot read standard input"),
         Err(CompressError::Write(error)) => Err(error).context("cannot write standard output"),
+        Err(CompressError::Wrong(what)) => anyhow::bail!("the output is wrong: {what}"),
         Err(CompressError::Stopped(never)) => match never {},
     }
 }

@@ -1,24 +1,32 @@
 //! What a thread keeps from one file for the next: buffers and library states. Allocated anew for each of many small files they would
 //! cost more than the work, and leave the heap in pieces.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
-use flate2::{Compress, Compression, Decompress};
+use flate2::Decompress;
 
-use super::BLOCK;
+use super::engine::Engine;
+use super::{BLOCK, STEP};
 use crate::model::Level;
 
-/// As many buffers as one file needs at a time.
+/// As many of each as one file needs at a time.
 const MOST_BUFFERS: usize = 4;
+const MOST_ROOMS: usize = 3;
 
 /// A buffer that grew beyond this is not kept.
-const LARGEST: usize = 2 * BLOCK;
+const LARGEST: usize = 2 * STEP;
+
+/// No engine wants to know more of what comes before a block.
+const MOST_WINDOW: usize = 32 * 1024;
 
 #[derive(Default)]
 struct Kept {
     buffers: Vec<Vec<u8>>,
-    compress: Option<(Level, Compress)>,
+    rooms: Vec<Room>,
+    /// A `Seat` of the engine that was used last.
+    engine: Option<Box<dyn Any>>,
     decompress: Option<Decompress>,
 }
 
@@ -26,7 +34,7 @@ thread_local! {
     static KEPT: RefCell<Kept> = RefCell::default();
 }
 
-/// Something that goes back to its thread when it is dropped.
+/// Something that goes back to the thread on which it is dropped.
 pub(super) struct Lent<T: Keep>(Option<T>);
 
 /// How a value is kept.
@@ -34,26 +42,60 @@ pub(super) trait Keep: Sized {
     fn keep(self);
 }
 
-/// An empty buffer with room for a block.
+/// An empty buffer with room for a step.
 pub(super) fn buffer() -> Lent<Vec<u8>> {
-    let kept = KEPT.with_borrow_mut(|kept| kept.buffers.pop());
-    Lent(Some(kept.unwrap_or_else(|| Vec::with_capacity(BLOCK))))
+    let mut buffer = KEPT.with_borrow_mut(|kept| kept.buffers.pop()).unwrap_or_default();
+    buffer.reserve(STEP);
+    Lent(Some(buffer))
 }
 
-/// A raw deflate stream at its beginning.
-pub(super) fn compress(level: Level) -> Lent<(Level, Compress)> {
-    let kept = KEPT.with_borrow_mut(|kept| kept.compress.take());
-    let (_, compress) = kept.filter(|(of, _)| *of == level).unwrap_or_else(|| {
-        let compression = Compression::new(u32::from(level.number()));
-        (level, Compress::new(compression, false))
-    });
-    Lent(Some((level, compress)))
+/// Room for a block and what comes before it.
+pub(super) fn room() -> Lent<Room> {
+    let kept = KEPT.with_borrow_mut(|kept| kept.rooms.pop());
+    Lent(Some(kept.unwrap_or_default()))
 }
 
-/// The same for the way back.
+/// An engine of this kind for this level.
+pub(super) fn engine<N: Engine>(level: Level) -> Lent<Box<Seat<N>>> {
+    let kept = KEPT.with_borrow_mut(|kept| kept.engine.take());
+    let kept = kept.and_then(|engine| engine.downcast::<Seat<N>>().ok());
+    let seat = kept.filter(|seat| seat.level == level);
+    Lent(Some(seat.unwrap_or_else(|| {
+        let engine = N::new(level);
+        Box::new(Seat { level, engine })
+    })))
+}
+
+/// A raw deflate stream at its beginning, for the way back.
 pub(super) fn decompress() -> Lent<Decompress> {
     let kept = KEPT.with_borrow_mut(|kept| kept.decompress.take());
     Lent(Some(kept.unwrap_or_else(|| Decompress::new(false))))
+}
+
+/// Bytes that nobody has to set before each use. They are zeroed memory at first, of which the kernel gives as much as is touched.
+#[derive(Debug, Default)]
+pub(super) struct Room(Vec<u8>);
+
+impl Room {
+    /// The first `length` bytes, whatever they are.
+    pub(super) fn of(&mut self, length: usize) -> &mut [u8] {
+        if self.0.len() < length {
+            let mut longer = vec![0; length.max(MOST_WINDOW + BLOCK + 1)];
+            longer[..self.0.len()].copy_from_slice(&self.0);
+            self.0 = longer;
+        }
+        &mut self.0[..length]
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// An engine and what it is for.
+pub(super) struct Seat<N> {
+    level: Level,
+    pub(super) engine: N,
 }
 
 impl Keep for Vec<u8> {
@@ -67,10 +109,19 @@ impl Keep for Vec<u8> {
     }
 }
 
-impl Keep for (Level, Compress) {
-    fn keep(mut self) {
-        self.1.reset();
-        KEPT.with_borrow_mut(|kept| kept.compress = Some(self));
+impl Keep for Room {
+    fn keep(self) {
+        KEPT.with_borrow_mut(|kept| {
+            if kept.rooms.len() < MOST_ROOMS {
+                kept.rooms.push(self);
+            }
+        });
+    }
+}
+
+impl<N: Engine> Keep for Box<Seat<N>> {
+    fn keep(self) {
+        KEPT.with_borrow_mut(|kept| kept.engine = Some(self));
     }
 }
 
@@ -105,6 +156,7 @@ impl<T: Keep> Drop for Lent<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::engine::Best;
     use super::*;
 
     #[test]
@@ -115,7 +167,7 @@ mod tests {
         drop(first);
         let mut again = buffer();
         assert!(again.is_empty() && again.as_ptr() == at);
-        again.reserve(3 * BLOCK);
+        again.reserve(3 * STEP);
         drop(again);
         assert!(buffer().capacity() <= LARGEST);
     }
@@ -127,10 +179,22 @@ mod tests {
     }
 
     #[test]
-    fn a_state_is_used_again_for_its_level_only() {
+    fn room_keeps_what_is_in_it_and_its_place() {
+        let mut first = room();
+        first.of(100).fill(7);
+        assert_eq!(first.of(2 * BLOCK)[..101], [[7; 100].as_slice(), &[0]].concat());
+        let at = first.of(1).as_ptr();
+        drop(first);
+        assert_eq!(room().of(2 * BLOCK).as_ptr(), at);
+    }
+
+    #[test]
+    fn an_engine_is_used_again_for_its_level_only() {
         let level = |number| Level::new(number).unwrap();
-        drop(compress(level(1)));
-        let (of, _) = &*compress(level(9));
-        assert_eq!(*of, level(9));
+        let at = |number| &raw const engine::<Best>(level(number)).engine as usize;
+        let first = at(1);
+        assert_eq!(at(1), first);
+        let other = engine::<Best>(level(9));
+        assert_eq!(other.level, level(9));
     }
 }

@@ -47,7 +47,7 @@ impl Header<'_> {
     }
 }
 
-/// CRC-32 and length of uncompressed content. Computed apart from the deflate library, so that a fault there cannot hide in it.
+/// CRC-32 and length of some bytes. Computed apart from the deflate library, so that a fault there cannot hide in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Digest {
     pub(crate) crc32: u32,
@@ -55,6 +55,13 @@ pub(crate) struct Digest {
 }
 
 impl Digest {
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Digest {
+            crc32: crc32fast::hash(bytes),
+            length: bytes.len() as u64,
+        }
+    }
+
     /// The trailer's bytes: CRC-32, then the length modulo 2^32.
     pub(crate) fn trailer(self) -> [u8; 8] {
         let mut bytes = [0; 8];
@@ -83,8 +90,11 @@ impl DigestBuilder {
         self.length += bytes.len() as u64;
     }
 
-    pub(super) fn length(&self) -> u64 {
-        self.length
+    /// Goes on with bytes that have this digest.
+    pub(super) fn append(&mut self, next: Digest) {
+        let crc32 = crc32fast::Hasher::new_with_initial_len(next.crc32, next.length);
+        self.crc32.combine(&crc32);
+        self.length += next.length;
     }
 
     pub(super) fn digest(&self) -> Digest {
@@ -119,6 +129,17 @@ mod tests {
             Header::default().encode(level(6)),
             b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
         );
+    }
+
+    #[test]
+    fn digests_of_parts_make_that_of_the_whole() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(70_000).collect();
+        let mut builder = DigestBuilder::default();
+        for part in bytes.chunks(30_000) {
+            builder.append(Digest::of(part));
+        }
+        builder.append(Digest::of(b""));
+        assert_eq!(builder.digest(), Digest::of(&bytes));
     }
 
     #[test]

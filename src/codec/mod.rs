@@ -1,16 +1,28 @@
 //! Floor 1: bytes in, one gzip member (RFC 1952) out, and the way back. No paths, no files: readers and writers.
 //!
-//! The framing is ours and so is the digest that verification compares; the deflate library does the middle.
+//! The framing is ours and so is the digest that verification compares; an [`Engine`](engine::Engine) does the middle, block by block.
 
 mod compress;
+mod engine;
+#[cfg(any(test, not(feature = "libdeflate")))]
+mod flate;
 mod kept;
+#[cfg(feature = "libdeflate")]
+mod libdeflate;
 mod member;
+mod prove;
+mod source;
+mod stored;
 mod unpack;
 mod verify;
 
-pub(crate) use compress::{CompressError, compress};
+pub(crate) use compress::{CompressError, Packed, compress};
 pub(crate) use member::{Digest, Header, stored_length};
 pub(crate) use verify::{HoldsError, VerifyError, holds, verify};
 
 /// How much is read at a time at most, and so how often the caller is asked whether to go on.
-const BLOCK: usize = 256 * 1024;
+const STEP: usize = 256 * 1024;
+
+/// How much is compressed at a time. What comes before a block may be unknown to its engine, which costs output, the more the smaller the
+/// block; memory is a few of them.
+const BLOCK: usize = 8 * STEP;

@@ -4,18 +4,18 @@ use std::io::{self, Read};
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::BLOCK;
-use super::compress::read;
-use super::kept::{self, Lent, buffer};
-use super::member::{COMMENT, Digest, DigestBuilder, EXTRA, HEADER_CRC, MAGIC, NAME, RESERVED};
+use super::STEP;
+use super::kept::{self, Lent, Room, buffer, room};
+use super::member::{COMMENT, DigestBuilder, EXTRA, HEADER_CRC, MAGIC, NAME, RESERVED};
+use super::source::read;
 
 /// Why a member could not be read.
 #[derive(Debug)]
 pub(super) enum UnpackError {
     /// The input could not be read.
     Read(io::Error),
-    /// The input is not exactly one sound member; what is wrong with it.
-    Malformed(&'static str),
+    /// The input is not exactly one sound member.
+    Malformed,
 }
 
 /// Decompresses exactly one gzip member, which must end where its input ends.
@@ -58,16 +58,11 @@ impl<R: Read> Unpacker<R> {
         Ok((!self.block.is_empty()).then_some(&self.block))
     }
 
-    /// The digest of the content so far.
-    pub(super) fn digest(&self) -> Digest {
-        self.digest.digest()
-    }
-
     fn skip_header(&mut self) -> Result<(), UnpackError> {
         let fixed = self.input.array::<10>()?;
         let flags = fixed[3];
         if !fixed.starts_with(&MAGIC) || flags & RESERVED != 0 {
-            return Err(UnpackError::Malformed("not a gzip header"));
+            return Err(UnpackError::Malformed);
         }
         if flags & EXTRA != 0 {
             for _ in 0..u16::from_le_bytes(self.input.array()?) {
@@ -85,14 +80,13 @@ impl<R: Read> Unpacker<R> {
 
     /// Fills `block`, as far as there is content.
     fn inflate_block(&mut self) -> Result<(), UnpackError> {
-        while self.block.len() < BLOCK {
+        while self.block.len() < STEP {
             let available = self.input.available()?;
             let (taken, made) = (self.inflate.total_in(), self.block.len());
             let status = self
                 .inflate
                 .decompress_vec(available, &mut self.block, FlushDecompress::None)
-                .map_err(|_| UnpackError::Malformed("corrupt deflate data"))?;
-            let at_end = available.is_empty();
+                .map_err(|_| UnpackError::Malformed)?;
             let consumed = self.inflate.total_in() - taken;
             self.input.consume(usize::try_from(consumed).unwrap_or(usize::MAX));
             if status == Status::StreamEnd {
@@ -101,11 +95,7 @@ impl<R: Read> Unpacker<R> {
                 return self.check_trailer();
             }
             if consumed == 0 && self.block.len() == made {
-                return Err(UnpackError::Malformed(if at_end {
-                    "it ends early"
-                } else {
-                    "corrupt deflate data"
-                }));
+                return Err(UnpackError::Malformed);
             }
         }
         self.digest.update(&self.block);
@@ -113,11 +103,11 @@ impl<R: Read> Unpacker<R> {
     }
 
     fn check_trailer(&mut self) -> Result<(), UnpackError> {
-        if self.input.array()? != self.digest().trailer() {
-            return Err(UnpackError::Malformed("its content is not what its trailer says"));
+        if self.input.array()? != self.digest.digest().trailer() {
+            return Err(UnpackError::Malformed);
         }
         if !self.input.available()?.is_empty() {
-            return Err(UnpackError::Malformed("something follows its end"));
+            return Err(UnpackError::Malformed);
         }
         Ok(())
     }
@@ -126,18 +116,16 @@ impl<R: Read> Unpacker<R> {
 /// A reader and what was read of it and not yet used.
 struct Input<R> {
     reader: R,
-    buffer: Lent<Vec<u8>>,
+    room: Lent<Room>,
     start: usize,
     end: usize,
 }
 
 impl<R: Read> Input<R> {
     fn new(reader: R) -> Self {
-        let mut buffer = buffer();
-        buffer.resize(BLOCK, 0);
         Input {
             reader,
-            buffer,
+            room: room(),
             start: 0,
             end: 0,
         }
@@ -147,9 +135,9 @@ impl<R: Read> Input<R> {
     fn available(&mut self) -> Result<&[u8], UnpackError> {
         if self.start == self.end {
             self.start = 0;
-            self.end = read(&mut self.reader, &mut self.buffer).map_err(UnpackError::Read)?;
+            self.end = read(&mut self.reader, self.room.of(STEP)).map_err(UnpackError::Read)?;
         }
-        Ok(&self.buffer[self.start..self.end])
+        Ok(&self.room.bytes()[self.start..self.end])
     }
 
     fn consume(&mut self, length: usize) {
@@ -160,7 +148,7 @@ impl<R: Read> Input<R> {
         let mut bytes = [0; N];
         for byte in &mut bytes {
             let first = self.available()?.first();
-            *byte = *first.ok_or(UnpackError::Malformed("it ends early"))?;
+            *byte = *first.ok_or(UnpackError::Malformed)?;
             self.consume(1);
         }
         Ok(bytes)

@@ -22,7 +22,7 @@ use super::retire::Output;
 use super::stopped::Stopped;
 use super::temp::Temp;
 use super::tree::make_folders;
-use crate::codec::{self, CompressError, Digest, Header, VerifyError};
+use crate::codec::{self, CompressError, Header, Packed, VerifyError};
 use crate::model::{Error, Level, Reason, Step};
 use crate::policy::OnConflict;
 
@@ -150,9 +150,9 @@ impl Commit<'_> {
         // 2
         let temp = Temp::create(&output, &self.original.first_name())?;
         // 3
-        let digest = self.compress(&temp, &output)?;
+        let packed = self.compress(&temp, &output)?;
         // 4: a writer need not wait while the output is made durable.
-        self.verify(&temp, digest, &output)?;
+        self.verify(&temp, &packed, &output)?;
         let candidate = &self.original.candidate;
         if candidate.leased {
             lease::release(&candidate.file);
@@ -164,12 +164,12 @@ impl Commit<'_> {
             original: self.original,
             temp,
             output,
-            digest,
+            digest: packed.content,
         }))
     }
 
     /// Step 3: read, never mapped: a truncation would be a SIGBUS. Exactly as many bytes as the snapshot says, or it has changed.
-    fn compress(&mut self, temp: &Temp, output: &Folder) -> Result<Digest, Stopped> {
+    fn compress(&mut self, temp: &Temp, output: &Folder) -> Result<Packed, Stopped> {
         let Original { candidate, plan, .. } = &self.original;
         let size = self.original.size();
         let header = Header {
@@ -185,27 +185,29 @@ impl Commit<'_> {
             self.original.go_on(self.cancel)
         });
         match result {
-            Ok(digest) if digest.length == size => Ok(digest),
+            Ok(packed) if packed.content.length == size => Ok(packed),
             Ok(_) => Err(Stopped::Changed),
             Err(CompressError::Stopped(stopped)) => Err(stopped),
             Err(CompressError::Read(cause)) => Err(self.original.failed(Step::Read, cause)),
             Err(CompressError::Write(cause)) => Err(self.original.failed_on_output(Step::Write, output, cause)),
+            Err(CompressError::Wrong(what)) => Err(is_wrong(temp, what)),
         }
     }
 
-    /// Step 4: what was written is read back and must be what was read.
-    fn verify(&self, temp: &Temp, digest: Digest, output: &Folder) -> Result<(), Stopped> {
+    /// Step 4: what was proven block by block to be what was read is read back, and must be what was written.
+    fn verify(&self, temp: &Temp, written: &Packed, output: &Folder) -> Result<(), Stopped> {
         let go_on = |_| self.original.go_on(self.cancel);
-        match codec::verify(FromStart::new(temp.file()), digest, go_on) {
+        match codec::verify(FromStart::new(temp.file()), written, go_on) {
             Ok(()) => Ok(()),
             Err(VerifyError::Stopped(stopped)) => Err(stopped),
             Err(VerifyError::Read(cause)) => Err(self.original.failed_on_output(Step::Verify, output, cause)),
-            Err(VerifyError::Wrong(what)) => {
-                let message = format!("what was written is wrong: {what}");
-                Err(Error::transient(Step::Verify, temp.path(), message).into())
-            }
+            Err(VerifyError::Wrong(what)) => Err(is_wrong(temp, what)),
         }
     }
+}
+
+fn is_wrong(temp: &Temp, what: &str) -> Stopped {
+    Error::transient(Step::Verify, temp.path(), format!("the output is wrong: {what}")).into()
 }
 
 #[cfg(test)]

@@ -371,10 +371,10 @@ fn garbage_from_the_engine_is_refused() {
         warn: &mut |_| (),
     };
     let temp = Temp::create(&folder, OsStr::new("F")).unwrap();
-    let digest = commit.compress(&temp, &folder).unwrap();
-    commit.verify(&temp, digest, &folder).unwrap();
+    let packed = commit.compress(&temp, &folder).unwrap();
+    commit.verify(&temp, &packed, &folder).unwrap();
     temp.file().write_all_at(b"garbage", 100).unwrap();
-    let Err(Stopped::Failed(error)) = commit.verify(&temp, digest, &folder) else {
+    let Err(Stopped::Failed(error)) = commit.verify(&temp, &packed, &folder) else {
         panic!("garbage passed");
     };
     assert_eq!(error.step(), Step::Verify);
