@@ -17,6 +17,7 @@ use super::at_work::{
 };
 use crate::support::inbox::state_below;
 use crate::support::run::Running;
+use crate::support::strace::Strace;
 use crate::support::{Arrival, Data, Inbox, names_below, needs, programs};
 
 /// So many files that come later, one after the other, may be done before one that was let go. Whoever only looked again from time to time
@@ -109,6 +110,26 @@ fn row_28_a_replaced_by_a_rename_when_it_is_published() {
 #[test]
 fn row_28_b_replaced_by_a_rename_when_it_is_put_out_of_the_way() {
     replace_before("renameat2(");
+}
+
+/// As before 3.15, and still on some file systems: renameat2(2) knows no flag.
+#[test]
+fn row_28_c_replaced_by_a_rename_where_no_rename_leaves_other_files_alone() {
+    needs!(tool "strace");
+    let inbox = Inbox::new();
+    let strace = Strace::inject(&inbox.sandbox, "renameat2:error=EINVAL").and_inject("unlinkat:delay_enter=2000000");
+    let mut running = inbox.dwindle(AT_ONCE).under(&strace).start();
+    running.wait_for_text("watching");
+    inbox.sandbox.file("inbox/F", "old");
+    let new = inbox.sandbox.file("outside/F", "new");
+    running.wait_for("a removal", || {
+        strace.log().iter().any(|line| line.contains("unlinkat("))
+    });
+    fs::rename(new, inbox.path.join("F")).unwrap();
+    running.wait_for("only outputs", || only_outputs_in(&inbox.path));
+    assert!(contents_below(&inbox.path).contains(&b"new".to_vec()));
+    running.signal(Signal::TERM);
+    running.wait_exit().expect_code(0);
 }
 
 #[test]
