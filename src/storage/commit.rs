@@ -18,6 +18,7 @@ use super::original::Original;
 use super::positioned::FromStart;
 use super::publish::{self, Publishing};
 use super::ready::Candidate;
+use super::remote::is_in_memory;
 use super::retire::Output;
 use super::stopped::Stopped;
 use super::temp::Temp;
@@ -151,10 +152,10 @@ impl Commit<'_> {
         let temp = Temp::create(&output, &self.original.first_name())?;
         // 3
         let packed = self.compress(&temp, &output)?;
-        // 4: a writer need not wait while the output is made durable.
+        // 4: a writer need not wait while the output is made durable. In memory nothing else would tell of what it writes through a mapping.
         self.verify(&temp, &packed, &output)?;
         let candidate = &self.original.candidate;
-        if candidate.leased {
+        if candidate.leased && !is_in_memory(&candidate.file) {
             lease::release(&candidate.file);
         }
         // 5

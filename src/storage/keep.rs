@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::advance::{Advanced, Rest};
+use super::lease;
 use super::original::Original;
 use super::retire::Output;
 use super::stopped::Stopped;
@@ -17,6 +18,10 @@ pub(crate) struct Keeping {
 
 impl Keeping {
     pub(super) fn begin(original: Original, output: Output) -> Result<Advanced, Stopped> {
+        if original.candidate.leased {
+            // It keeps its name, by which writers come: they do not wait for the disk.
+            lease::release(&original.candidate.file);
+        }
         let keeping = Keeping { original, output };
         if !keeping.original.plan.durable {
             return keeping.finish(|_| Ok(()));

@@ -16,7 +16,7 @@ use super::lock::{Locked, lock_shared};
 use super::ready::Candidate;
 use super::status::Status;
 use super::stopped::Stopped;
-use super::temp::{move_without_replacing, with_random_name};
+use super::temp::{move_aside, move_without_replacing, with_random_name};
 use crate::model::{Error, Escaped, Fingerprint, Step};
 use crate::policy::quarantine_name;
 
@@ -66,7 +66,7 @@ impl Quarantine {
         };
         let renamed = with_random_name(
             |random| quarantine_name(&original, (random >> 32) as u32),
-            |name| move_without_replacing(parent, &original, name),
+            |name| move_aside(parent, &original, name),
         );
         let name = match renamed {
             Ok((name, ())) => name,

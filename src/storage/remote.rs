@@ -1,4 +1,4 @@
-//! File systems whose changes the kernel does not see, since they happen elsewhere.
+//! File systems on which a change leaves less of a trace than elsewhere.
 
 use std::os::fd::AsFd;
 
@@ -21,14 +21,28 @@ const REMOTE: &[(u32, &str)] = &[
     (0x786f_4256, "VirtualBox shared folder"),
 ];
 
+/// Magic numbers of tmpfs and ramfs.
+const IN_MEMORY: &[u32] = &[0x0102_1994, 0x8584_58f6];
+
 /// The name of the file system, where it is one whose changes may happen on another machine or in another process unseen by this
 /// kernel. Where statfs(2) fails it counts as local.
 pub(crate) fn remote_file_system(folder: impl AsFd) -> Option<&'static str> {
-    let kind = rustix::fs::fstatfs(folder).ok()?.f_type;
+    let kind = kind_of_file_system(folder)?;
+    REMOTE.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name)
+}
+
+/// Whether it is on a file system that is nothing but the page cache. There a page that has been read through a writable mapping can be
+/// written to without any fault, and so without a change of the file's times.
+pub(super) fn is_in_memory(file: impl AsFd) -> bool {
+    kind_of_file_system(file).is_some_and(|kind| IN_MEMORY.contains(&kind))
+}
+
+/// The magic number of statfs(2).
+pub(super) fn kind_of_file_system(file: impl AsFd) -> Option<u32> {
+    let kind = rustix::fs::fstatfs(file).ok()?.f_type;
     // The field is signed and wider on some machines; the numbers have 32 bits.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let kind = kind as u32;
-    REMOTE.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name)
+    Some(kind as u32)
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@ use std::fs::File;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use rustix::fs::{fstatfs, syncfs};
+use rustix::fs::syncfs;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::system::uname;
 
 use super::dir::Folder;
+use super::remote::kind_of_file_system;
 use super::status::Status;
 use super::temp::Temp;
 use crate::model::{Error, Step};
@@ -127,10 +128,7 @@ fn is_synced_whole(file: &File) -> bool {
         let release = uname().release().to_string_lossy().into_owned();
         is_at_least(&release, (5, 8))
     });
-    // The field is signed and wider on some machines; the numbers have 32 bits.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let is_known = |kind| SYNCED_WHOLE.contains(&(kind as u32));
-    *TELLS_ERRORS && fstatfs(file).is_ok_and(|found| is_known(found.f_type))
+    *TELLS_ERRORS && kind_of_file_system(file).is_some_and(|kind| SYNCED_WHOLE.contains(&kind))
 }
 
 /// False for a release that cannot be read.

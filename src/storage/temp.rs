@@ -227,7 +227,7 @@ pub(super) fn with_random_name<T>(
     Err(Errno::EXIST)
 }
 
-/// A rename that fails with EEXIST where the name is taken.
+/// A rename that fails with EEXIST where the name is taken. Of `from` it must be known that nobody gives it to another file meanwhile.
 pub(super) fn move_without_replacing(folder: &Folder, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {
     match retry_on_intr(|| renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE)) {
         // Not every file system knows the flag; they all know links, or there is no safe way.
@@ -235,6 +235,19 @@ pub(super) fn move_without_replacing(folder: &Folder, from: &OsStr, to: &OsStr) 
             retry_on_intr(|| linkat(folder, from, folder, to, AtFlags::empty()))?;
             retry_on_intr(|| unlinkat(folder, from, AtFlags::empty()))
         }
+        result => result,
+    }
+}
+
+/// The same where anybody may give `from` to another file at any moment, and `to` has a random number that nobody knows. It is one rename,
+/// whatever the file system: what has the name is moved, and never removed.
+pub(super) fn move_aside(folder: &Folder, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {
+    match retry_on_intr(|| renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE)) {
+        Err(Errno::INVAL | Errno::NOSYS) => match Status::of_name(folder, to) {
+            Ok(_) => Err(Errno::EXIST),
+            Err(Errno::NOENT) => retry_on_intr(|| renameat(folder, from, folder, to)),
+            Err(errno) => Err(errno),
+        },
         result => result,
     }
 }

@@ -17,7 +17,8 @@ use super::at_work::{
 };
 use crate::support::inbox::state_below;
 use crate::support::run::Running;
-use crate::support::{Arrival, Data, Inbox, names_below, needs, programs};
+use crate::support::strace::Strace;
+use crate::support::{Arrival, Data, Inbox, Sandbox, names_below, needs, programs};
 
 /// So many files that come later, one after the other, may be done before one that was let go. Whoever only looked again from time to time
 /// would need longer by then.
@@ -59,6 +60,21 @@ fn row_23_a_file_that_is_mapped_writable_is_untouched_and_taken_when_it_is_let_g
     running.wait_for("F.gz alone", || names_below(&inbox.path) == ["F.gz"]);
     assert_eq!(contents_below(&inbox.path), [b"mapped6789"]);
     end(running, 1 + OTHERS);
+}
+
+/// In memory such a mapping leaves no trace once it is gone: the page was there when it was written to. It comes when the file has been read.
+#[test]
+fn row_23_b_nor_is_what_is_written_through_a_mapping_while_the_output_is_finished_ever_lost() {
+    needs!(tool "python3");
+    needs!(tool "strace");
+    let inbox = Inbox::of(Sandbox::with_room_for(64 << 20));
+    let mut delayed = Delayed::start(&inbox, AT_ONCE, "utimensat");
+    let path = inbox.sandbox.file("inbox/F", "0123456789");
+    delayed.wait_for_call("utimensat(");
+    Mapper::start(&path).write_and_end("mapped");
+    delayed.running.wait_for_names(&inbox.path, ["F.gz"]);
+    assert_eq!(contents_below(&inbox.path), [b"mapped6789"]);
+    end(delayed.running, 1);
 }
 
 #[test]
@@ -109,6 +125,26 @@ fn row_28_a_replaced_by_a_rename_when_it_is_published() {
 #[test]
 fn row_28_b_replaced_by_a_rename_when_it_is_put_out_of_the_way() {
     replace_before("renameat2(");
+}
+
+/// As before 3.15, and still on some file systems: renameat2(2) knows no flag.
+#[test]
+fn row_28_c_replaced_by_a_rename_where_no_rename_leaves_other_files_alone() {
+    needs!(tool "strace");
+    let inbox = Inbox::new();
+    let strace = Strace::inject(&inbox.sandbox, "renameat2:error=EINVAL").and_inject("unlinkat:delay_enter=2000000");
+    let mut running = inbox.dwindle(AT_ONCE).under(&strace).start();
+    running.wait_for_text("watching");
+    inbox.sandbox.file("inbox/F", "old");
+    let new = inbox.sandbox.file("outside/F", "new");
+    running.wait_for("a removal", || {
+        strace.log().iter().any(|line| line.contains("unlinkat("))
+    });
+    fs::rename(new, inbox.path.join("F")).unwrap();
+    running.wait_for("only outputs", || only_outputs_in(&inbox.path));
+    assert!(contents_below(&inbox.path).contains(&b"new".to_vec()));
+    running.signal(Signal::TERM);
+    running.wait_exit().expect_code(0);
 }
 
 #[test]
@@ -338,7 +374,7 @@ struct Mapper {
 
 impl Mapper {
     const PROGRAM: &str = "import mmap, sys\n\
-        with open(sys.argv[1], 'r+b') as file: mapping = mmap.mmap(file.fileno(), 0)\n\
+        with open(sys.argv[1], 'r+b') as file: mapping = mmap.mmap(file.fileno(), 0); mapping[0]\n\
         print('mapped', flush=True)\n\
         text = sys.stdin.readline().strip().encode()\n\
         mapping[:len(text)] = text\n";

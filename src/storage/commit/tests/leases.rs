@@ -89,6 +89,22 @@ fn a_writer_that_comes_to_the_quarantine_gets_the_file_back() {
 }
 
 #[test]
+fn a_writer_of_an_original_that_stays_does_not_wait_for_the_disk() {
+    let mut scene = Scene::new();
+    scene.keep_original = true;
+    scene.write("F", b"text");
+    let keeping = published(commit_leased(&scene, || ()));
+    assert_eq!(scene.names(), ["F", "F.gz"]);
+    let writer = File::options()
+        .append(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(scene.path("F"));
+    writer.unwrap().write_all(b" more").unwrap();
+    assert_eq!(retire(keeping, &mut |_| ()).unwrap(), Done::Changed);
+    assert_eq!(scene.names(), ["F"]);
+}
+
+#[test]
 fn a_late_writer_is_waited_for() {
     let scene = Scene::new();
     scene.write("F", b"text");
