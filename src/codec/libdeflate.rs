@@ -14,7 +14,7 @@ use super::member::{Digest, Header};
 use crate::model::Level;
 
 /// The library's level for each of ours: the fastest whose output is no larger than gzip's, as measured (docs/performance.md).
-const LEVELS: [i32; 9] = [2, 2, 2, 4, 6, 7, 7, 8, 8];
+const LEVELS: [i32; 9] = [2, 3, 3, 4, 6, 7, 7, 8, 8];
 
 pub(super) struct Libdeflate {
     compressor: Compressor,
