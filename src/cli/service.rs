@@ -205,3 +205,211 @@ impl Observer for Changes {
         self.note();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::net::UnixDatagram;
+    use std::sync::Condvar;
+    use std::thread;
+
+    use crate::policy::{Preset, Watch, WriterCheck};
+    use crate::runtime::{BoxFuture, Smol, block_on};
+
+    const LIMIT: Duration = Duration::from_millis(100);
+
+    /// Long enough for a loaded machine; only a failing test waits so long.
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    /// Holds up whoever passes it while it is closed.
+    #[derive(Default)]
+    struct Gate {
+        state: Mutex<(bool, usize)>,
+        changed: Condvar,
+    }
+
+    impl Gate {
+        fn set(&self, closed: bool) {
+            self.state.lock().unwrap().0 = closed;
+            self.changed.notify_all();
+        }
+
+        fn pass(&self) {
+            let mut state = self.state.lock().unwrap();
+            state.1 += 1;
+            self.changed.notify_all();
+            drop(self.changed.wait_while(state, |(closed, _)| *closed).unwrap());
+        }
+
+        /// Waits until somebody has come to it.
+        fn wait_for_somebody(&self) {
+            let state = self.state.lock().unwrap();
+            let (_state, waited) = self
+                .changed
+                .wait_timeout_while(state, DEADLINE, |(_, came)| *came == 0)
+                .unwrap();
+            assert!(!waited.timed_out(), "nobody came to the gate");
+        }
+    }
+
+    /// One holds up the agent's task, the other a worker.
+    #[derive(Default)]
+    struct Gates {
+        of_task: Gate,
+        of_worker: Gate,
+    }
+
+    impl Observer for Gates {
+        fn started(&self, _: &Path, _: u64) {
+            self.of_worker.pass();
+        }
+
+        fn compressed(&self, _: &Path, _: &Path, _: &Path, _: u64, _: u64, _: Duration) {
+            self.of_task.pass();
+        }
+    }
+
+    /// Has a gate before all work that blocks.
+    struct Pool {
+        inner: Smol,
+        gate: Arc<Gate>,
+    }
+
+    impl Runtime for Pool {
+        fn spawn(&self, task: BoxFuture<'static, ()>) {
+            self.inner.spawn(task);
+        }
+
+        fn sleep_until(&self, deadline: Instant) -> BoxFuture<'static, ()> {
+            self.inner.sleep_until(deadline)
+        }
+
+        fn unblock(&self, work: Box<dyn FnOnce() + Send + 'static>) {
+            let gate = Arc::clone(&self.gate);
+            self.inner.unblock(Box::new(move || {
+                gate.pass();
+                work();
+            }));
+        }
+
+        fn now(&self) -> Instant {
+            self.inner.now()
+        }
+    }
+
+    /// Runs an agent with one file to compress under a manager with a watchdog, for as long as `watch` takes; it is given the manager's
+    /// socket.
+    fn attended(gates: &Arc<Gates>, of_pool: &Arc<Gate>, watch: impl FnOnce(&UnixDatagram)) {
+        let folder = tempfile::tempdir().unwrap();
+        let inbox = folder.path().join("inbox");
+        fs::create_dir(&inbox).unwrap();
+        fs::write(inbox.join("F"), "text").unwrap();
+        let path = folder.path().join("socket");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let manager = Manager::new(path.as_os_str(), Some(LIMIT)).unwrap();
+        let runtime: Arc<dyn Runtime> = Arc::new(Pool {
+            inner: Smol::new().unwrap(),
+            gate: Arc::clone(of_pool),
+        });
+        let (service, _changes) = Service::new(Some(manager), Arc::clone(&runtime));
+        let rules = Watch::new(&inbox, Preset::Inbox).with_settle(Duration::ZERO);
+        let builder = Agent::builder().runtime(runtime).observer(Arc::clone(gates) as _);
+        let builder = builder.watch(rules.with_writer_check(WriterCheck::Quiet));
+        let agent = block_on(builder.start()).unwrap();
+        let (stop, stopped) = async_channel::bounded::<()>(1);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                block_on(race(vec![
+                    Box::pin(service.attend::<()>(&agent)),
+                    Box::pin(async {
+                        let _ = stopped.recv().await;
+                    }),
+                ]));
+            });
+            // Ended by a panic, too, or the scope would wait for ever.
+            let _stop = stop;
+            watch(&socket);
+        });
+    }
+
+    fn is_alive_within(socket: &UnixDatagram, time: Duration) -> bool {
+        let mut buffer = [0; 256];
+        socket.set_read_timeout(Some(time)).unwrap();
+        let length = socket.recv(&mut buffer);
+        length.is_ok_and(|length| {
+            assert_eq!(&buffer[..length], b"WATCHDOG=1\n");
+            true
+        })
+    }
+
+    /// But for the signs that are there already and one that was on its way.
+    fn falls_silent(socket: &UnixDatagram) -> bool {
+        while is_alive_within(socket, Duration::from_millis(1)) {}
+        (0..2).any(|_| !is_alive_within(socket, 5 * LIMIT))
+    }
+
+    #[test]
+    fn an_agent_whose_task_hangs_is_not_alive() {
+        let gates = Arc::<Gates>::default();
+        gates.of_task.set(true);
+        attended(&gates, &Arc::default(), |socket| {
+            gates.of_task.wait_for_somebody();
+            let silent = falls_silent(socket);
+            gates.of_task.set(false);
+            assert!(silent);
+            assert!(is_alive_within(socket, DEADLINE));
+        });
+    }
+
+    #[test]
+    fn an_agent_without_a_thread_for_its_work_is_not_alive() {
+        let (gates, of_pool) = (Arc::<Gates>::default(), Arc::<Gate>::default());
+        attended(&gates, &of_pool, |socket| {
+            assert!(is_alive_within(socket, DEADLINE));
+            of_pool.set(true);
+            let silent = falls_silent(socket);
+            of_pool.set(false);
+            assert!(silent);
+            assert!(is_alive_within(socket, DEADLINE));
+        });
+    }
+
+    #[test]
+    fn an_agent_whose_worker_takes_long_is_alive() {
+        let gates = Arc::<Gates>::default();
+        gates.of_worker.set(true);
+        attended(&gates, &Arc::default(), |socket| {
+            gates.of_worker.wait_for_somebody();
+            let alive = (0..5).all(|_| is_alive_within(socket, DEADLINE));
+            gates.of_worker.set(false);
+            assert!(alive);
+        });
+    }
+
+    #[test]
+    fn a_status_says_first_what_somebody_has_to_know() {
+        let mut snapshot = Snapshot::default();
+        let text = |snapshot: &Snapshot, stopping, refusal| describe(snapshot, stopping, refusal);
+        assert_eq!(
+            text(&snapshot, false, None),
+            "Compressed 0 files; 0 skipped, 0 failed, 0 pending; 0 folders"
+        );
+        snapshot.watches = vec!["/a".into(), "/b".into()];
+        snapshot.paused = vec!["/a".into()];
+        snapshot.pending = 3;
+        snapshot.report.compressed = 1;
+        snapshot.report.bytes_in = 100;
+        snapshot.report.bytes_out = 50;
+        snapshot.report.failed = 2;
+        let numbers = "Compressed 1 file: 100 B -> 50 B (50.0% smaller); 0 skipped, 2 failed, 3 pending";
+        assert_eq!(
+            text(&snapshot, false, Some("a.toml:1:1: wrong")),
+            format!("Reload refused: a.toml:1:1: wrong; going on as before. {numbers}; 2 folders, 1 paused")
+        );
+        assert_eq!(
+            text(&snapshot, true, Some("a.toml:1:1: wrong")),
+            format!("{numbers}; stopping, 1 paused")
+        );
+    }
+}
