@@ -31,6 +31,10 @@ mod matrix;
 mod packaging;
 /// `dwindle run`: what is never taken.
 mod passed_over;
+/// `dwindle run`: SIGHUP, and the configuration that is read again then.
+mod reloading;
+/// `dwindle run` under a service manager: what it is told, and when.
+mod service;
 /// `dwindle run`: what the keys of a watch change.
 mod settings;
 /// The runtime with a simulated clock: what it promises, and what it finds.

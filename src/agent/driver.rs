@@ -10,7 +10,7 @@ use async_channel::{Receiver, Sender};
 
 use crate::model::{Error, Observer, Report, Step};
 use crate::policy::{Action, Agenda, Cause, FileId, Limits, Tally, Timing, WatchId};
-use crate::runtime::{BoxFuture, Runtime, race, unblock, yield_now};
+use crate::runtime::{BoxFuture, Runtime, Token, WaitGroup, race, unblock, yield_now};
 
 use super::events::Event;
 use super::job::{Attempt, Batch, Cancel, Job, Walk};
@@ -22,10 +22,15 @@ const SWEEP: Duration = Duration::from_secs(15 * 60);
 /// What the agent's handle asks.
 pub(super) enum Command {
     Add(WatchId, Site, Sender<()>),
-    Remove(WatchId, Sender<()>),
+    /// The answer waits for the work of the watch that is under way; there is none where the watch is not there.
+    Remove(WatchId, Sender<Option<WaitGroup>>),
     Snapshot(Sender<Snapshot>),
-    Once { patience: Duration },
-    Drain { limit: Option<Duration> },
+    Once {
+        patience: Duration,
+    },
+    Drain {
+        limit: Option<Duration>,
+    },
     Abort,
 }
 
@@ -96,6 +101,8 @@ struct Running {
     walk: Option<Box<dyn Walk>>,
     /// It could not be reached when last tried.
     lost: bool,
+    /// What is under way in it: files that are begun, and its scan.
+    work: WaitGroup,
 }
 
 /// A file with a worker. Its watch may end meanwhile, and what came of it is told all the same.
@@ -103,6 +110,7 @@ struct Running {
 struct Begun {
     file: FileId,
     folder: Arc<Path>,
+    _token: Token,
 }
 
 /// A batch, and the scan to be continued; without a result where the work panicked.
@@ -259,10 +267,13 @@ impl Driver {
                 let _ = done.try_send(());
             }
             Command::Remove(watch, done) => {
-                let site = self.sites.remove(&watch);
-                self.release(site);
+                let work = self.sites.remove(&watch).map(|running| {
+                    let Running { site, walk, work, .. } = running;
+                    self.release((site, walk));
+                    work
+                });
                 self.agenda.remove_watch(watch);
-                let _ = done.try_send(());
+                let _ = done.try_send(work);
             }
             Command::Snapshot(answer) => {
                 let _ = answer.try_send(self.snapshot());
@@ -291,6 +302,7 @@ impl Driver {
             site,
             walk: None,
             lost: false,
+            work: WaitGroup::new(),
         };
         self.sites.insert(watch, running);
     }
@@ -302,7 +314,7 @@ impl Driver {
     }
 
     fn handle_attempt(&mut self, begun: &Begun, attempt: Option<Attempt>, now: Instant) {
-        let Begun { file, folder } = begun;
+        let Begun { file, folder, .. } = begun;
         let attempt = attempt.unwrap_or_else(|| Attempt::unanswered(&folder.join(&file.path)));
         let verdict = self.agenda.handle_outcome(file, attempt.outcome(), now);
         if let Attempt::Recovered(path) = &attempt {
@@ -394,7 +406,11 @@ impl Driver {
             }
         });
         let folder = running.site.path.as_path().into();
-        let key = Begun { file, folder };
+        let key = Begun {
+            file,
+            folder,
+            _token: running.work.token(),
+        };
         // The agenda begins no more than the channel has room for.
         let _ = self.pool.tasks.try_send(Task { key, work });
     }
@@ -416,13 +432,13 @@ impl Driver {
         let job = Arc::clone(&running.site.job);
         let runtime = Arc::clone(&self.runtime);
         let answer = self.scans.0.clone();
-        let token = self.pool.workers.token();
+        let tokens = (self.pool.workers.token(), running.work.token());
         self.runtime.spawn(Box::pin(async move {
             let result = unblock(&*runtime, move || next_batch(&*job, walk, folder.as_deref(), most)).await;
             if let Err(unwanted) = answer.send(Scanned { watch, result }).await {
                 let _ = unblock(&*runtime, move || drop(unwanted)).await;
             }
-            drop(token);
+            drop(tokens);
         }));
     }
 

@@ -28,7 +28,7 @@ use async_channel::{Receiver, Sender};
 
 use crate::model::{Error, Level, Observer, Report};
 use crate::policy::{Select, Watch, WatchId};
-use crate::runtime::{Runtime, unblock};
+use crate::runtime::{Runtime, WaitGroup, unblock};
 
 use driver::{Channels, Command, Commands, Driver, Site};
 use events::Event;
@@ -306,6 +306,11 @@ impl Agent {
     ///
     /// [`AgentError::Ended`].
     pub async fn remove_watch(&self, watch: WatchId) -> Result<(), AgentError> {
+        self.take_out(watch).await.map(drop)
+    }
+
+    /// As [`remove_watch`](Self::remove_watch). The answer waits for what is in flight; there is none where the watch was not there.
+    pub(crate) async fn take_out(&self, watch: WatchId) -> Result<Option<WaitGroup>, AgentError> {
         let (done, is_done) = async_channel::bounded(1);
         self.send(Command::Remove(watch, done)).await?;
         is_done.recv().await.map_err(|_| AgentError::Ended)

@@ -54,6 +54,11 @@ impl<A: Observer, B: Observer> Observer for Both<A, B> {
         self.1.failed(folder, source, error, retry_in);
     }
 
+    fn paused(&self, folder: &Path, error: &Error, retry_in: Duration) {
+        self.0.paused(folder, error, retry_in);
+        self.1.paused(folder, error, retry_in);
+    }
+
     fn warning(&self, message: &str) {
         self.0.warning(message);
         self.1.warning(message);

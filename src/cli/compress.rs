@@ -16,7 +16,7 @@ use super::print;
 use super::progress::Progress;
 use crate::agent::{Cancel, FileOptions, OneShot};
 use crate::codec::{self, CompressError, Header};
-use crate::daemon::signals::{Signal, Signals};
+use crate::daemon::signals::{OnHangUp, Signal, Signals};
 use crate::model::{Error, Escaped, Level, Observer, Reason, Report, Step};
 use crate::runtime::{Runtime, Smol, race};
 
@@ -26,7 +26,7 @@ pub(super) fn run(common: &Common, arguments: &Compress) -> Result<Exit> {
     if arguments.is_filter() {
         return filter(level);
     }
-    let signals = Signals::listen().context("cannot receive signals")?;
+    let signals = Signals::listen(OnHangUp::Unchanged).context("cannot receive signals")?;
     let runtime: Arc<dyn Runtime> = Arc::new(Smol::new().context("cannot start a thread")?);
     let (stop, abort) = (Cancel::default(), Cancel::default());
     let oneshot = OneShot {

@@ -20,6 +20,7 @@ const DESCRIPTION: &[&str] = &[
      owner, mode and times of the original. The original is removed once the .gz has been read back, compared and made durable.",
     "Hidden files, files that are still being written, and what is compressed already are left alone.",
     "SIGINT or SIGTERM stops it: what is known is compressed first. Its last line says what it did.",
+    "SIGHUP has run read its configuration again; one that is broken changes nothing. Without a configuration it is a stop.",
 ];
 
 const EXIT_STATUS: &[(&str, &str)] = &[

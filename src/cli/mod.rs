@@ -10,7 +10,9 @@ mod exit;
 mod man;
 mod print;
 mod progress;
+mod reload;
 mod run;
+mod service;
 mod setup;
 mod version;
 

@@ -1,25 +1,29 @@
 //! `dwindle run`: the agent, until a signal stops it; one pass with `--once`; one look with `--dry-run`.
 
-use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tracing::{debug, warn};
 
 use super::args::{Common, Run};
+use super::both::Both;
 use super::exit::Exit;
-use super::setup::{self, Setup};
+use super::reload::Reloader;
+use super::service::Service;
+use super::setup::{self, Overrides, Setup};
 use super::{dry_run, print};
-use crate::agent::{Agent, AgentError};
+use crate::agent::{Agent, AgentBuilder, AgentError};
+use crate::config::Config;
 use crate::daemon::NotifyWatcher;
 use crate::daemon::instance::{self, Instance, Refused};
 use crate::daemon::logging::LogObserver;
-use crate::daemon::signals::{Signal, Signals};
+use crate::daemon::manager::Manager;
+use crate::daemon::signals::{OnHangUp, Signal, Signals};
 use crate::model::{Escaped, Report};
 use crate::policy::{Preset, Watch};
-use crate::runtime::{Smol, race};
+use crate::runtime::{BoxFuture, Runtime, Smol, race};
 
 /// Runs the command to its end.
 pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
@@ -49,8 +53,11 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
     for warning in &warnings {
         warn!("{}", warning.message());
     }
+    // Without a file there is nothing to read again: then it is the terminal that is gone.
+    let reloads = !files.is_empty() && !arguments.once;
+    let on_hang_up = if reloads { OnHangUp::Reload } else { OnHangUp::Stop };
     // Before the first file is touched, so that no signal ever finds us unprepared.
-    let (signals, runtime) = match Signals::listen().and_then(|signals| Ok((signals, Smol::new()?))) {
+    let (signals, runtime) = match Signals::listen(on_hang_up).and_then(|signals| Ok((signals, Smol::new()?))) {
         Ok(started) => started,
         Err(error) => {
             print::complain(format_args!("cannot start now: {error}"));
@@ -58,33 +65,35 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         }
     };
     // Held until the end. After the signals, since a limit on the size of files would end the process here.
-    let _instance = match lock(&config.watches, &files) {
+    let instance = match lock(&config.watches, &files) {
         Ok(instance) => instance,
         Err(refused) => {
             print::complain(refused);
             return Ok(Exit::TryLater);
         }
     };
+    let runtime: Arc<dyn Runtime> = Arc::new(runtime);
+    let (service, changes) = Service::new(manager(), Arc::clone(&runtime));
     let mut builder = Agent::builder()
         .level(config.level)
-        .observer(Arc::new(LogObserver::default()))
-        .runtime(Arc::new(runtime));
+        .observer(Arc::new(Both(LogObserver::default(), changes)))
+        .runtime(Arc::clone(&runtime));
     if let Some(workers) = config.workers {
         builder = builder.workers(workers);
     }
     if !arguments.once {
         builder = builder.watcher(Arc::new(NotifyWatcher));
     }
-    for watch in config.watches {
-        builder = builder.watch(watch);
-    }
-    let ended = smol::block_on(async {
-        let agent = builder.start().await?;
-        if arguments.once {
-            agent.end_when_done(config.shutdown_timeout).await?;
-        }
-        until_ended(&agent, &signals, config.shutdown_timeout).await
-    });
+    let ended = smol::block_on(live(Life {
+        builder,
+        config,
+        files: reloads.then(|| (common.config.clone(), Overrides::of(common))),
+        once: arguments.once,
+        instance,
+        runtime,
+        signals: &signals,
+        service: &service,
+    }));
     let ended = match ended {
         Ok(ended) => ended,
         Err(AgentError::Pattern(error)) => {
@@ -109,7 +118,7 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
 /// configuration is for services, which nobody looks at when they start.
 fn lock(watches: &[Watch], files: &[PathBuf]) -> Result<Option<Instance>> {
     let folders = watches.iter().map(Watch::path);
-    match Instance::lock(&instance::runtime_directory(), folders, &teller(files)) {
+    match Instance::lock(&instance::runtime_directory(), folders, &setup::teller(files)) {
         Ok(instance) => Ok(Some(instance)),
         Err(refused @ Refused::NoDirectory { .. }) if files.is_empty() => {
             warn!("{refused}. Going on without: see to it that no other agent watches the same folder");
@@ -122,13 +131,69 @@ fn lock(watches: &[Watch], files: &[PathBuf]) -> Result<Option<Instance>> {
     }
 }
 
-/// Who says what is watched, for the message to another agent.
-fn teller(files: &[PathBuf]) -> OsString {
-    if files.is_empty() {
-        return "the command line".into();
+/// Who is told that the service has started. One that cannot be told will find that out by itself.
+fn manager() -> Option<Manager> {
+    Manager::from_environment().unwrap_or_else(|error| {
+        warn!("the service manager cannot be told anything: {error}");
+        None
+    })
+}
+
+/// What an agent needs from its start to its end.
+struct Life<'a> {
+    builder: AgentBuilder,
+    config: Config,
+    /// Where to read the configuration again, and what counts more than it; none where it is not read again.
+    files: Option<(Vec<PathBuf>, Overrides)>,
+    once: bool,
+    instance: Option<Instance>,
+    runtime: Arc<dyn Runtime>,
+    signals: &'a Signals,
+    service: &'a Service,
+}
+
+async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
+    let Life {
+        builder,
+        config,
+        files,
+        once,
+        mut instance,
+        runtime,
+        signals,
+        service,
+    } = life;
+    let shutdown_timeout = Mutex::new(config.shutdown_timeout);
+    let agent = builder.start().await?;
+    let mut watches = Vec::new();
+    for watch in &config.watches {
+        let (id, _) = agent.add_watch(watch.clone()).await?;
+        watches.push((watch.clone(), id));
     }
-    let whole = |file: &PathBuf| file.canonicalize().unwrap_or_else(|_| file.clone()).into_os_string();
-    files.iter().map(whole).collect::<Vec<_>>().join(OsStr::new(", "))
+    if once {
+        agent.end_when_done(config.shutdown_timeout).await?;
+    }
+    service.started(&agent).await;
+    let mut tasks: Vec<BoxFuture<'_, Result<Ended, AgentError>>> = vec![
+        Box::pin(until_ended(&agent, signals, service, &shutdown_timeout)),
+        Box::pin(service.attend(&agent)),
+    ];
+    if let Some((files, overrides)) = files
+        && let Some(instance) = instance.take()
+    {
+        let reloader = Reloader {
+            files,
+            overrides,
+            config,
+            watches,
+            instance: Arc::new(instance),
+            runtime,
+        };
+        tasks.push(Box::pin(reloader.follow(&agent, signals, service, &shutdown_timeout)));
+    }
+    let ended = race(tasks).await?;
+    service.ended(&ended.report).await;
+    Ok(ended)
 }
 
 /// How the agent ended.
@@ -139,7 +204,12 @@ struct Ended {
 }
 
 /// The first signal begins the drain, the second aborts it.
-async fn until_ended(agent: &Agent, signals: &Signals, limit: Duration) -> Result<Ended, AgentError> {
+async fn until_ended(
+    agent: &Agent,
+    signals: &Signals,
+    service: &Service,
+    shutdown_timeout: &Mutex<Duration>,
+) -> Result<Ended, AgentError> {
     enum Event {
         Ended(Result<Report, AgentError>),
         Signal(Signal),
@@ -159,6 +229,8 @@ async fn until_ended(agent: &Agent, signals: &Signals, limit: Duration) -> Resul
                     aborted_by,
                 });
             }
+            // A terminal that goes may say so more than once; it is no haste.
+            Event::Signal(Signal::HangUp) if draining => {}
             Event::Signal(signal) if draining => {
                 debug!("second signal: giving up what is in flight");
                 aborted_by.get_or_insert(signal);
@@ -167,7 +239,9 @@ async fn until_ended(agent: &Agent, signals: &Signals, limit: Duration) -> Resul
             }
             Event::Signal(_) => {
                 draining = true;
+                let limit = *shutdown_timeout.lock().unwrap_or_else(PoisonError::into_inner);
                 let _ = agent.drain(Some(limit)).await;
+                service.stopping(agent).await;
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What commands do before their own work: read the configuration, let the command line override it, begin to log.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use tracing::level_filters::LevelFilter;
@@ -9,7 +10,7 @@ use super::args::Common;
 use super::print;
 use crate::config::{self, Config, Diagnostic, Log, LogFormat, LogLevel};
 use crate::daemon::logging::{self, Format};
-use crate::model::Escaped;
+use crate::model::{Escaped, Level};
 use crate::policy::Watch;
 
 /// The settings that hold, and what is odd about them.
@@ -23,32 +24,79 @@ pub(super) struct Setup {
 /// The configuration, with what the command line says instead; nothing, after telling why, where it cannot be used. With `watches`, no
 /// configuration is read.
 pub(super) fn read(common: &Common, watches: Option<Vec<Watch>>) -> Option<Setup> {
-    let (mut config, files, warnings) = if let Some(watches) = watches {
+    let overrides = Overrides::of(common);
+    if let Some(watches) = watches {
         let config = Config {
             watches,
             ..Config::default()
         };
-        (config, Vec::new(), Vec::new())
-    } else {
-        let loaded = match config::load(&common.config) {
-            Ok(loaded) => loaded,
-            Err(problems) => {
-                print::problems(&problems);
-                return None;
-            }
-        };
-        if loaded.config.watches.is_empty() {
-            print::complain(nothing_to_watch(&loaded.files));
-            return None;
+        return Some(Setup {
+            config: overrides.applied_to(config),
+            files: Vec::new(),
+            warnings: Vec::new(),
+        });
+    }
+    match read_files(&common.config, overrides) {
+        Ok(setup) => Some(setup),
+        Err(Unusable::Wrong(problems)) => {
+            print::problems(&problems);
+            None
         }
-        (loaded.config, loaded.files, loaded.warnings)
-    };
-    config.workers = common.workers.map(usize::from).or(config.workers);
-    config.level = common.level.unwrap_or(config.level);
-    Some(Setup {
-        config,
-        files,
-        warnings,
+        Err(Unusable::Empty(sentence)) => {
+            print::complain(sentence);
+            None
+        }
+    }
+}
+
+/// What the command line says of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Overrides {
+    workers: Option<usize>,
+    level: Option<Level>,
+}
+
+impl Overrides {
+    pub(super) fn of(common: &Common) -> Self {
+        Overrides {
+            workers: common.workers.map(usize::from),
+            level: common.level,
+        }
+    }
+
+    /// Each watch says its level from now on, so that another one is another watch.
+    fn applied_to(self, mut config: Config) -> Config {
+        config.workers = self.workers.or(config.workers);
+        config.level = self.level.unwrap_or(config.level);
+        for watch in &mut config.watches {
+            watch.level.get_or_insert(config.level);
+        }
+        config
+    }
+}
+
+/// Why there is nothing to go by.
+#[derive(Debug)]
+pub(super) enum Unusable {
+    Wrong(Vec<Diagnostic>),
+    /// Nothing is to be watched; what to do about it.
+    Empty(&'static str),
+}
+
+/// The configuration in these files, or in those at the default place, with what the command line says instead. Blocks, and prints nothing.
+///
+/// # Errors
+///
+/// Where it cannot be used.
+pub(super) fn read_files(files: &[PathBuf], overrides: Overrides) -> Result<Setup, Unusable> {
+    let loaded = config::load(files).map_err(Unusable::Wrong)?;
+    if loaded.config.watches.is_empty() {
+        return Err(Unusable::Empty(nothing_to_watch(&loaded.files)));
+    }
+    Ok(Setup {
+        config: overrides.applied_to(loaded.config),
+        files: loaded.files,
+        warnings: loaded.warnings,
     })
 }
 
@@ -74,6 +122,15 @@ pub(super) fn log(common: &Common, log: Log) -> WorkerGuard {
 pub(super) fn no_such_folder(folder: &Path) -> String {
     let path = Escaped(folder);
     format!("{path} is not there, or is no folder: make it first (mkdir {path}), or correct the path")
+}
+
+/// Who says what is watched, for the message to another agent.
+pub(super) fn teller(files: &[PathBuf]) -> OsString {
+    if files.is_empty() {
+        return "the command line".into();
+    }
+    let whole = |file: &PathBuf| file.canonicalize().unwrap_or_else(|_| file.clone()).into_os_string();
+    files.iter().map(whole).collect::<Vec<_>>().join(OsStr::new(", "))
 }
 
 fn nothing_to_watch(files: &[PathBuf]) -> &'static str {

@@ -17,6 +17,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::{Arc, Weak};
 
 use jiff::Timestamp;
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
@@ -39,11 +40,21 @@ pub(crate) fn runtime_directory() -> PathBuf {
     directory_from(service.as_deref(), user.as_deref(), geteuid().is_root())
 }
 
-/// The locks on the watched folders, held until it is dropped.
+/// The locks on the watched folders, held until it is dropped, and with it every instance that [followed](Self::follow) it and has the
+/// folder, too.
 #[derive(Debug)]
 pub(crate) struct Instance {
-    directory: File,
-    locks: Vec<(String, File)>,
+    directory: PathBuf,
+    locks: BTreeMap<PathBuf, Arc<Lock>>,
+    /// Locks of instances that this one followed, which may still be held.
+    earlier: Vec<Weak<Lock>>,
+}
+
+#[derive(Debug)]
+struct Lock {
+    directory: Arc<File>,
+    name: String,
+    file: File,
 }
 
 /// Why the folders are not ours.
@@ -84,46 +95,85 @@ impl Instance {
         folders: impl IntoIterator<Item = &'a Path>,
         configuration: &OsStr,
     ) -> Result<Self, Refused> {
-        // In the order of their names: of two agents that start on the same folders at once, one gets them all.
-        let mut names = BTreeMap::new();
-        for folder in folders {
-            names.insert(name_for(folder)?, folder);
-        }
-        let mut instance = Instance {
-            directory: open_directory(directory).map_err(|why| no_directory(directory, why))?,
-            locks: Vec::new(),
+        let nothing = Instance {
+            directory: directory.to_owned(),
+            locks: BTreeMap::new(),
+            earlier: Vec::new(),
         };
-        let since = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
-        let mut content = format!("process {}, since {since}, configured by ", process::id()).into_bytes();
-        content.extend_from_slice(configuration.as_bytes());
-        for (name, folder) in names {
-            let path = directory.join(&name);
-            let mut lock = match acquire(&instance.directory, &name) {
-                Ok(lock) => lock,
-                Err(Failed::Held(content)) => {
-                    return Err(Refused::Held {
-                        folder: folder.to_owned(),
-                        content,
-                        lock: path,
-                    });
-                }
-                Err(Failed::NotOurs(why)) => return Err(Refused::NotOurs { lock: path, why }),
-                Err(Failed::Call(errno)) => return Err(no_directory(directory, reason(errno))),
-            };
-            // It is locked, with or without words: on a full file system the next one is told less.
-            let _ = lock.set_len(0).and_then(|()| lock.write_all(&content));
-            instance.locks.push((name, lock));
+        nothing.follow(folders, configuration)
+    }
+
+    /// The locks on other folders. What is locked already stays so without a gap, by its path: that a folder is not there for now, or is
+    /// another one, is no matter then. What is not wanted any more is released when `self` is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock); `self` is as it was.
+    pub(crate) fn follow<'a>(
+        &self,
+        folders: impl IntoIterator<Item = &'a Path>,
+        configuration: &OsStr,
+    ) -> Result<Self, Refused> {
+        let held = self.locks.values().map(Arc::downgrade);
+        let held = held.chain(self.earlier.iter().cloned());
+        let mut instance = Instance {
+            directory: self.directory.clone(),
+            locks: BTreeMap::new(),
+            earlier: held.filter(|lock| lock.strong_count() > 0).collect(),
+        };
+        // In the order of their names: of two agents that start on the same folders at once, one gets them all.
+        let mut names = BTreeMap::<String, Vec<&Path>>::new();
+        for folder in folders {
+            match self.locks.get(folder) {
+                Some(lock) => drop(instance.locks.insert(folder.to_owned(), Arc::clone(lock))),
+                None => names.entry(name_for(folder)?).or_default().push(folder),
+            }
+        }
+        if !names.is_empty() {
+            instance.acquire(names, configuration)?;
         }
         Ok(instance)
     }
+
+    fn acquire(&mut self, names: BTreeMap<String, Vec<&Path>>, configuration: &OsStr) -> Result<(), Refused> {
+        let directory = open_directory(&self.directory).map_err(|why| no_directory(&self.directory, why))?;
+        let directory = Arc::new(directory);
+        let since = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
+        let mut content = format!("process {}, since {since}, configured by ", process::id()).into_bytes();
+        content.extend_from_slice(configuration.as_bytes());
+        for (name, folders) in names {
+            let mut earlier = self.earlier.iter().filter_map(Weak::upgrade);
+            let lock = if let Some(lock) = earlier.find(|lock| lock.name == name) {
+                lock
+            } else {
+                let lock = Lock::acquire(&directory, &name, &content);
+                Arc::new(lock.map_err(|failed| failed.of(folders[0], &self.directory, &name))?)
+            };
+            let folders = folders.into_iter().map(Path::to_owned);
+            self.locks.extend(folders.map(|folder| (folder, Arc::clone(&lock))));
+        }
+        Ok(())
+    }
 }
 
-impl Drop for Instance {
+impl Lock {
+    fn acquire(directory: &Arc<File>, name: &str, content: &[u8]) -> Result<Self, Failed> {
+        let mut file = open_locked(directory, name)?;
+        // It is locked, with or without words: on a full file system the next one is told less.
+        let _ = file.set_len(0).and_then(|()| file.write_all(content));
+        Ok(Lock {
+            directory: Arc::clone(directory),
+            name: name.to_owned(),
+            file,
+        })
+    }
+}
+
+impl Drop for Lock {
     fn drop(&mut self) {
-        for (name, _lock) in &self.locks {
-            // While it is still locked, so that it is ours that is removed. One that stays is taken over by the next agent.
-            let _ = retry_on_intr(|| unlinkat(&self.directory, name, AtFlags::empty()));
-        }
+        // While it is still locked, so that it is ours that is removed. One that stays is taken over by the next agent.
+        let _ = retry_on_intr(|| unlinkat(&self.directory, &self.name, AtFlags::empty()));
+        let _ = retry_on_intr(|| flock(&self.file, FlockOperation::Unlock));
     }
 }
 
@@ -134,8 +184,23 @@ enum Failed {
     Call(Errno),
 }
 
+impl Failed {
+    fn of(self, folder: &Path, directory: &Path, name: &str) -> Refused {
+        let lock = directory.join(name);
+        match self {
+            Failed::Held(content) => Refused::Held {
+                folder: folder.to_owned(),
+                content,
+                lock,
+            },
+            Failed::NotOurs(why) => Refused::NotOurs { lock, why },
+            Failed::Call(errno) => no_directory(directory, reason(errno)),
+        }
+    }
+}
+
 /// Opens or makes the lock file, and locks it.
-fn acquire(directory: &File, name: &str) -> Result<File, Failed> {
+fn open_locked(directory: &File, name: &str) -> Result<File, Failed> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     // Each further round follows the end of another holder, which has removed its file after we had opened it.
     loop {
@@ -310,6 +375,35 @@ mod tests {
     }
 
     #[test]
+    fn others_follow_without_a_gap_and_what_is_left_is_held_as_long_as_its_instance() {
+        let (_root, directory, a, b) = scene();
+        let is_held = |folder: &Path| matches!(lock(&directory, &[folder]), Err(Refused::Held { .. }));
+        let follow = |instance: &Instance, folders: &[&Path]| {
+            instance.follow(folders.iter().copied(), OsStr::new("/etc/test.toml"))
+        };
+        let first = lock(&directory, &[&a]).unwrap();
+        let second = follow(&first, &[&b]).unwrap();
+        assert!(is_held(&a) && is_held(&b));
+        // What is not given up yet is its own.
+        let third = follow(&second, &[&a, &b]).unwrap();
+        drop((first, second));
+        assert!(is_held(&a) && is_held(&b));
+        let fourth = follow(&third, &[&b]).unwrap();
+        drop(third);
+        assert!(!is_held(&a) && is_held(&b));
+
+        let other = lock(&directory, &[&a]).unwrap();
+        assert!(matches!(follow(&fourth, &[&a, &b]), Err(Refused::Held { .. })));
+        drop(other);
+        fs::remove_dir(&b).unwrap();
+        assert!(matches!(follow(&fourth, &[&b, &b.join("c")]), Err(Refused::Folder(_))));
+        assert!(!is_held(&a), "who was refused holds nothing new");
+        drop(follow(&fourth, &[&b]).unwrap());
+        drop(fourth);
+        assert_eq!(names(&directory), 0);
+    }
+
+    #[test]
     fn what_a_dead_holder_left_is_taken_over_with_new_content() {
         let (_root, directory, a, _) = scene();
         fs::create_dir(&directory).unwrap();
@@ -388,7 +482,8 @@ mod tests {
                         match lock(&directory, &[&a]) {
                             Ok(held) => {
                                 let named = fs::metadata(&path).map(|file| file.ino()).ok();
-                                assert_eq!(named, held.locks[0].1.metadata().map(|file| file.ino()).ok());
+                                let locked = held.locks[&a].file.metadata().map(|file| file.ino());
+                                assert_eq!(named, locked.ok());
                                 times += 1;
                             }
                             Err(Refused::Held { .. }) => {}

@@ -5,6 +5,8 @@ pub(crate) mod instance;
 #[cfg(feature = "cli")]
 pub(crate) mod logging;
 #[cfg(feature = "cli")]
+pub(crate) mod manager;
+#[cfg(feature = "cli")]
 pub(crate) mod signals;
 #[cfg(feature = "watch")]
 mod watch;

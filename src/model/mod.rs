@@ -16,4 +16,4 @@ pub use observe::Observer;
 pub use reason::Reason;
 pub use report::Report;
 #[cfg(feature = "cli")]
-pub(crate) use report::Size;
+pub(crate) use report::{Compressed, Size};

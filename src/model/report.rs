@@ -39,25 +39,36 @@ pub struct Report {
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let files = if self.compressed == 1 { "file" } else { "files" };
-        write!(f, "Compressed {} {files}", self.compressed)?;
-        if self.compressed > 0 {
-            write!(
-                f,
-                ": {} -> {} ({})",
-                Size(self.bytes_in),
-                Size(self.bytes_out),
-                Change(self.bytes_in, self.bytes_out)
-            )?;
-        }
         write!(
             f,
-            " in {:.1} s; {} skipped, {} failed, {} left",
+            "{} in {:.1} s; {} skipped, {} failed, {} left",
+            Compressed(self),
             self.elapsed.as_secs_f64(),
             self.skipped,
             self.failed,
             self.left
         )
+    }
+}
+
+/// How many files, and how much smaller they are: the beginning of the sentence.
+pub(crate) struct Compressed<'a>(pub(crate) &'a Report);
+
+impl Display for Compressed<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Report {
+            compressed,
+            bytes_in,
+            bytes_out,
+            ..
+        } = *self.0;
+        let files = if compressed == 1 { "file" } else { "files" };
+        write!(f, "Compressed {compressed} {files}")?;
+        if compressed == 0 {
+            return Ok(());
+        }
+        let change = Change(bytes_in, bytes_out);
+        write!(f, ": {} -> {} ({change})", Size(bytes_in), Size(bytes_out))
     }
 }
 

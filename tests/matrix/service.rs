@@ -1,15 +1,73 @@
-//! Rows 52 to 58: what a service lives through. How it ends is held in `stopping` (52 to 54), a job that panics in `conformance` (58); the
-//! watchdog (55) and reloading (57) come with what they test.
+//! Rows 52 to 58: what a service lives through. How it ends is held in `stopping` (52 to 54), a job that panics in `conformance` (58). More
+//! of what a service manager is told is in `service`, and of reloading in `reloading`.
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::at_work::{AT_ONCE, contents_below};
+use super::at_work::{AT_ONCE, contents_below, large_content};
 use crate::support::inbox::state_below;
+use crate::support::notify::Notified;
 use crate::support::run::Running;
+use crate::support::systemd::{INSIDE, Systemd};
 use crate::support::{Dwindle, Inbox, needs};
+
+/// Stopped in the middle of a file it does not say that it lives; ended for that, and started again, it has lost nothing.
+#[test]
+fn row_55_a_an_agent_that_hangs_says_nothing_and_the_next_one_goes_on() {
+    const LIMIT: Duration = Duration::from_millis(200);
+    let inbox = Inbox::new();
+    let manager = Notified::at_path(&inbox.sandbox);
+    let content = large_content(55);
+    inbox.sandbox.file("inbox/F", &content);
+    let dwindle = inbox.dwindle_with("workers = 1\nlevel = 9", AT_ONCE);
+    let mut running = manager.watching(dwindle, LIMIT).start();
+    running.wait_for_output_in(&inbox.path);
+    running.signal(Signal::STOP);
+    manager.expect_silence_of(5 * LIMIT);
+    running.signal(Signal::CONT);
+    let is_alive = |message: &str| message == "WATCHDOG=1\n";
+    manager.wait_for("a sign of life", is_alive);
+
+    running.signal(Signal::ABORT);
+    let output = running.wait_exit();
+    assert!(!output.status.success(), "{output}");
+    manager.drain();
+    assert_eq!(contents_below(&inbox.path), [content.clone()]);
+    let mut next = manager.watching(inbox.dwindle(AT_ONCE), LIMIT).start();
+    manager.wait_for("the start", |message| message.starts_with("READY=1\n"));
+    next.wait_for_names(&inbox.path, ["F.gz"]);
+    manager.wait_for("a sign of life", is_alive);
+    assert_eq!(contents_below(&inbox.path), [content]);
+    next.signal(Signal::TERM);
+    next.wait_exit().expect_code(0);
+}
+
+/// The shipped unit, under a real systemd.
+#[test]
+fn row_55_b_systemd_kills_what_hangs_and_starts_it_again() {
+    needs!(root);
+    needs!(tool "unshare");
+    needs!(tool "nsenter");
+    needs!(tool "systemctl");
+    let inbox = Inbox::new();
+    write_config_inside(&inbox, "");
+    let systemd = Systemd::start(&inbox.sandbox, "WatchdogSec=5s\nRestartSec=100ms");
+    systemd.wait_for("ActiveState", |state| state == "active");
+    let status = systemd.wait_for("StatusText", |status| !status.is_empty());
+    assert_eq!(status, "Compressed 0 files; 0 skipped, 0 failed, 0 pending; 1 folder");
+    let first = systemd.property("MainPID");
+    systemd.signal("STOP");
+    inbox.sandbox.file("inbox/F", "text");
+    systemd.wait_for("NRestarts", |count| count != "0" && !count.is_empty());
+    systemd.wait_for("StatusText", |status| status.starts_with("Compressed 1 file: "));
+    assert_ne!(systemd.property("MainPID"), first);
+    assert_eq!(contents_below(&inbox.path), [b"text"]);
+    assert!(systemd.control("stop"));
+    assert_eq!(systemd.property("Result"), "success");
+}
 
 /// As `ProtectSystem=strict` without its `ReadWritePaths=`.
 #[test]
@@ -49,6 +107,85 @@ fn row_56_b_a_folder_that_the_sandbox_hides() {
     let names_it = output.stderr.contains(&denied.display().to_string());
     assert!(names_it && output.stderr.contains("Permission denied"), "{output}");
     assert_eq!((state_below(&denied), state_below(&inbox.path)), before);
+}
+
+#[test]
+fn row_57_a_a_broken_configuration_is_told_with_its_place_and_changes_nothing() {
+    let inbox = Inbox::new();
+    let added = inbox.sandbox.folder("added");
+    inbox.sandbox.file("added/F", "text");
+    let before = state_below(&added);
+    let mut running = inbox.watch(AT_ONCE);
+    let config = inbox.sandbox.path("dwindle.toml");
+    let good = fs::read_to_string(&config).unwrap();
+    let with_added = format!("{good}[[watch]]\npath = \"{}\"\n{AT_ONCE}\n", added.display());
+    let refused = "the configuration was not taken over: everything goes on as before";
+    let broken = [
+        (
+            format!("{with_added}levle = 1\n"),
+            "dwindle.toml:8:1: unknown key `levle`",
+        ),
+        (format!("{with_added}["), "dwindle.toml:8:"),
+        ("level = 6\n".to_owned(), "there is nothing to watch"),
+    ];
+    for (count, (text, words)) in broken.into_iter().enumerate() {
+        fs::write(&config, text).unwrap();
+        running.signal(Signal::HUP);
+        running.wait_for_log(refused, |log| log.matches(refused).count() == count + 1);
+        assert!(running.stderr().contains(words), "{words}: {}", running.stderr());
+    }
+    fs::remove_file(&config).unwrap();
+    running.signal(Signal::HUP);
+    running.wait_for_log(refused, |log| log.matches(refused).count() == 4);
+
+    inbox.sandbox.file("inbox/F", "text");
+    running.wait_for_names(&inbox.path, ["F.gz"]);
+    assert_eq!(state_below(&added), before);
+    fs::write(&config, with_added).unwrap();
+    running.signal(Signal::HUP);
+    running.wait_for_names(&added, ["F.gz"]);
+    running.signal(Signal::TERM);
+    running.wait_exit().expect_compressed(2);
+}
+
+/// The shipped unit, under a real systemd: a reload that cannot be is one that failed, and the service goes on.
+#[test]
+fn row_57_b_systemctl_reload_fails_where_the_configuration_is_broken() {
+    needs!(root);
+    needs!(tool "unshare");
+    needs!(tool "nsenter");
+    needs!(tool "systemctl");
+    let inbox = Inbox::new();
+    write_config_inside(&inbox, "");
+    let systemd = Systemd::start(&inbox.sandbox, "");
+    systemd.wait_for("ActiveState", |state| state == "active");
+    let first = systemd.property("MainPID");
+    write_config_inside(&inbox, &format!("[[watch]]\npath = \"{INSIDE}/outside\"\n"));
+    assert!(systemd.control("reload"));
+    systemd.wait_for("StatusText", |status| status.ends_with("; 2 folders"));
+
+    write_config_inside(&inbox, "levle = 1\n");
+    assert!(!systemd.control("reload"));
+    assert_eq!(systemd.property("ActiveState"), "active");
+    // Past the check it is the agent itself that refuses.
+    systemd.signal("HUP");
+    systemd.wait_for("StatusText", |status| {
+        let place = format!("{INSIDE}/dwindle.toml:4:1: unknown key `levle`");
+        status.starts_with(&format!("Reload refused: {place}")) && status.ends_with("; 2 folders")
+    });
+    inbox.sandbox.file("inbox/F", "text");
+    systemd.wait_for("StatusText", |status| status.contains("Compressed 1 file: "));
+    assert_eq!(contents_below(&inbox.path), [b"text"]);
+    assert_eq!(systemd.property("MainPID"), first);
+    assert!(systemd.control("stop"));
+    assert_eq!(systemd.property("Result"), "success");
+    assert_eq!(systemd.property("NRestarts"), "0");
+}
+
+/// A configuration that names the inbox as it is called inside the namespace, and goes on with `more`.
+fn write_config_inside(inbox: &Inbox, more: &str) {
+    let text = format!("[[watch]]\npath = \"{INSIDE}/inbox\"\n{AT_ONCE}\n{more}");
+    inbox.sandbox.file("dwindle.toml", text);
 }
 
 /// The agent with two watches, one of them on `denied`, in a mount namespace in which the script denies it.

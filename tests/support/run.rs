@@ -173,6 +173,12 @@ impl Running {
         self.wait_for(&format!("the line {what:?}"), || stderr.text().lines().any(&is_it));
     }
 
+    /// Waits until the condition holds for all of its log; `what` is for the message when it never does.
+    pub(crate) fn wait_for_log(&mut self, what: &str, is_it: impl Fn(&str) -> bool) {
+        let stderr = self.stderr.clone();
+        self.wait_for(what, || is_it(&stderr.text()));
+    }
+
     /// Waits until these and no others are the names below `folder`, as [`names_below`] gives them, whatever the order here.
     pub(crate) fn wait_for_names(&mut self, folder: &Path, names: impl IntoIterator<Item = impl Into<String>>) {
         let mut names: Vec<String> = names.into_iter().map(Into::into).collect();

@@ -1,0 +1,219 @@
+//! SIGHUP: the configuration is read again. All of it is checked before anything changes, and what cannot be used changes nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use super::service::Service;
+use super::setup::{self, Overrides, Setup, Unusable};
+use crate::agent::{Agent, AgentError};
+use crate::config::{Config, Diagnostic};
+use crate::daemon::instance::Instance;
+use crate::daemon::signals::Signals;
+use crate::model::Escaped;
+use crate::policy::{Watch, WatchId};
+use crate::runtime::{Runtime, WaitGroup, unblock};
+
+/// What holds now, and where to read what is to hold.
+pub(super) struct Reloader {
+    /// As the command line names them; none for those at the default place.
+    pub(super) files: Vec<PathBuf>,
+    pub(super) overrides: Overrides,
+    pub(super) config: Config,
+    pub(super) watches: Vec<(Watch, WatchId)>,
+    /// The locks on the watched folders.
+    pub(super) instance: Arc<Instance>,
+    pub(super) runtime: Arc<dyn Runtime>,
+}
+
+/// Why nothing was changed: sentences, each naming what it is about.
+type Refusal = Vec<String>;
+
+/// How the watches that are come from those that were.
+struct Plan {
+    /// Those that stay as they are.
+    stay: Vec<(Watch, WatchId)>,
+    come: Vec<Watch>,
+    go: Vec<(Watch, WatchId)>,
+}
+
+impl Reloader {
+    /// Reads the configuration again each time when it is asked to. Never ends by itself.
+    pub(super) async fn follow<T>(
+        mut self,
+        agent: &Agent,
+        signals: &Signals,
+        service: &Service,
+        shutdown_timeout: &Mutex<Duration>,
+    ) -> T {
+        loop {
+            signals.next_reload().await;
+            if service.is_stopping() {
+                continue;
+            }
+            service.reloading().await;
+            let refusal = match self.reload(agent).await {
+                Ok(()) => {
+                    *shutdown_timeout.lock().unwrap_or_else(PoisonError::into_inner) = self.config.shutdown_timeout;
+                    None
+                }
+                Err(sentences) => {
+                    for sentence in &sentences {
+                        error!("{sentence}");
+                    }
+                    error!("the configuration was not taken over: everything goes on as before");
+                    sentences.into_iter().next()
+                }
+            };
+            service.reloaded(agent, refusal).await;
+        }
+    }
+
+    async fn reload(&mut self, agent: &Agent) -> Result<(), Refusal> {
+        let (setup, plan, instance) = self.prepare().await?;
+        for warning in &setup.warnings {
+            warn!("{}", warning.message());
+        }
+        let mut came = Vec::new();
+        // Those that come are there before those that go have gone: no file falls in between, and a folder that cannot be had after all
+        // leaves everything as it was. Two watches on one folder are no matter for a moment.
+        for watch in &plan.come {
+            match agent.add_watch(watch.clone()).await {
+                Ok((id, _)) => came.push((watch.clone(), id)),
+                Err(AgentError::Ended) => return Ok(()),
+                Err(error) => {
+                    self.take_out(agent, came, instance).await;
+                    return Err(vec![error.to_string()]);
+                }
+            }
+        }
+        self.tell_what_waits(&setup.config);
+        tell(&plan, &came);
+        let left = std::mem::replace(&mut self.instance, instance);
+        self.take_out(agent, plan.go, left).await;
+        self.config = setup.config;
+        self.watches = plan.stay;
+        self.watches.append(&mut came);
+        Ok(())
+    }
+
+    /// Everything that can be known without changing anything, and the locks.
+    async fn prepare(&self) -> Result<(Setup, Plan, Arc<Instance>), Refusal> {
+        let (files, overrides) = (self.files.clone(), self.overrides);
+        let (watches, instance) = (self.watches.clone(), Arc::clone(&self.instance));
+        let work = move || {
+            let setup = setup::read_files(&files, overrides).map_err(sentences)?;
+            let plan = Plan::new(watches, &setup.config.watches);
+            let missing = plan.come.iter().filter(|watch| !watch.path().is_dir());
+            let missing: Refusal = missing.map(|watch| setup::no_such_folder(watch.path())).collect();
+            if !missing.is_empty() {
+                return Err(missing);
+            }
+            let folders = setup.config.watches.iter().map(Watch::path);
+            let instance = instance.follow(folders, &setup::teller(&setup.files));
+            let instance = instance.map_err(|refused| vec![refused.to_string()])?;
+            Ok((setup, plan, Arc::new(instance)))
+        };
+        let prepared = unblock(&*self.runtime, work).await;
+        prepared.unwrap_or_else(|| {
+            Err(vec![
+                "the configuration could not be read (a fault in dwindle)".to_owned(),
+            ])
+        })
+    }
+
+    /// Ends these watches. Their folders stay locked until what is in flight in them has ended.
+    async fn take_out(&self, agent: &Agent, watches: Vec<(Watch, WatchId)>, locks: Arc<Instance>) {
+        let mut in_flight: Vec<WaitGroup> = Vec::new();
+        for (_, id) in watches {
+            // Where the agent has ended, so has the watch.
+            in_flight.extend(agent.take_out(id).await.ok().flatten());
+        }
+        let runtime = Arc::clone(&self.runtime);
+        self.runtime.spawn(Box::pin(async move {
+            for work in in_flight {
+                work.wait().await;
+            }
+            unblock(&*runtime, move || drop(locks)).await;
+        }));
+    }
+
+    fn tell_what_waits(&self, new: &Config) {
+        if new.workers != self.config.workers {
+            warn!("`workers` has changed: that takes effect at the next start");
+        }
+        if new.log != self.config.log {
+            warn!("[log] has changed: that takes effect at the next start");
+        }
+    }
+}
+
+impl Plan {
+    fn new(mut old: Vec<(Watch, WatchId)>, new: &[Watch]) -> Self {
+        let (mut stay, mut come) = (Vec::new(), Vec::new());
+        for watch in new {
+            match old.iter().position(|(known, _)| known == watch) {
+                Some(index) => stay.push(old.swap_remove(index)),
+                None => come.push(watch.clone()),
+            }
+        }
+        Plan { stay, come, go: old }
+    }
+}
+
+fn tell(plan: &Plan, came: &[(Watch, WatchId)]) {
+    let has = |watches: &[(Watch, WatchId)], path: &Path| watches.iter().any(|(watch, _)| watch.path() == path);
+    let changed = came.iter().filter(|(watch, _)| has(&plan.go, watch.path())).count();
+    for (watch, _) in &plan.go {
+        let path = watch.path();
+        if !has(came, path) && !has(&plan.stay, path) {
+            info!(watch = %Escaped(path), "no longer watching {}", Escaped(path));
+        }
+    }
+    let (folders, new) = (plan.stay.len() + came.len(), came.len() - changed);
+    let removed = plan.go.len().saturating_sub(changed);
+    info!(
+        folders,
+        new, changed, removed, "configuration read again: {new} new, {changed} changed, {removed} removed"
+    );
+}
+
+fn sentences(unusable: Unusable) -> Refusal {
+    match unusable {
+        Unusable::Wrong(problems) => problems.iter().map(sentence).collect(),
+        Unusable::Empty(sentence) => vec![sentence.to_owned()],
+    }
+}
+
+/// In one line, as log lines are.
+fn sentence(problem: &Diagnostic) -> String {
+    match problem.position() {
+        Some((file, line, column)) => {
+            let message = Escaped(Path::new(problem.message()));
+            format!("{}:{line}:{column}: {message}", Escaped(file))
+        }
+        None => problem.message().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Preset;
+
+    #[test]
+    fn what_is_the_same_stays_and_every_other_watch_comes_or_goes() {
+        let watch = |path: &str| Watch::new(path, Preset::Inbox);
+        let old = ["/a", "/b", "/b", "/c"].map(watch);
+        let old = (0..).map(WatchId).zip(old).map(|(id, watch)| (watch, id)).collect();
+        let changed = watch("/c").with_min_size(1);
+        let plan = Plan::new(old, &[watch("/b"), changed.clone(), watch("/d")]);
+        assert_eq!(plan.stay, [(watch("/b"), WatchId(1))]);
+        assert_eq!(plan.come, [changed, watch("/d")]);
+        let mut go: Vec<_> = plan.go.iter().map(|(_, id)| id.0).collect();
+        go.sort_unstable();
+        assert_eq!(go, [0, 2, 3]);
+    }
+}
