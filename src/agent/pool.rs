@@ -24,7 +24,7 @@ pub(crate) enum Worked<R> {
     Later(Box<dyn Unfinished<R>>, Duration),
 }
 
-/// The rest of a piece of work. Dropped, it undoes what was done.
+/// The rest of a piece of work. Dropped, it leaves things so that another attempt can do it all.
 pub(crate) trait Unfinished<R>: Send {
     /// Says what it will have to make durable, so that all work that is due does it in one go. Blocks, but not for long.
     fn enlist(&self, syncs: &mut Syncs);

@@ -18,7 +18,8 @@ pub(crate) enum Advanced {
     Later(Rest, Duration),
 }
 
-/// What is left to do for a file. None of it needs a worker. Dropped before the original is removed, it undoes what was done.
+/// What is left to do for a file. None of it needs a worker. Dropped before the original is removed, it gives that its
+/// name again; an output whose original stays may stay, too, which the next look finds to be up to date.
 #[derive(Debug)]
 pub(crate) enum Rest {
     /// Steps 6 to 8.
