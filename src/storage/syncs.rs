@@ -142,7 +142,29 @@ fn is_at_least(release: &str, version: (u32, u32)) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
+
+    /// Later ones hear nothing of an error that befell the earlier ones' bytes before they were opened.
+    #[test]
+    fn the_file_that_was_opened_first_answers_for_all_however_they_come() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = Arc::new(Folder::open(base.path()).unwrap());
+        let temps: Vec<_> = (0..5)
+            .map(|_| Temp::create(&folder, OsStr::new("F.gz")).unwrap())
+            .collect();
+        for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 4, 0, 3, 1]] {
+            let mut syncs = Syncs::default();
+            order.iter().for_each(|&index| syncs.enlist(&temps[index]));
+            let contents: Vec<_> = syncs.contents.values().collect();
+            assert_eq!((contents.len(), contents[0].files), (1, 5));
+            assert!(Arc::ptr_eq(&contents[0].oldest, &temps[0].shared_file()), "{order:?}");
+        }
+        let mut syncs = Syncs::default();
+        temps.iter().for_each(|temp| syncs.enlist(temp));
+        temps.into_iter().for_each(|temp| drop(syncs.content(temp).unwrap()));
+    }
 
     #[test]
     fn releases_are_compared_as_numbers() {

@@ -4,7 +4,7 @@ use super::moments::{Moment, Moments, for_each};
 use super::scene::{LAYOUTS, Layout, Scene};
 use crate::support::mounts::{Disk, Mount};
 use crate::support::tracer::{End, run_until};
-use crate::support::{Data, Sandbox, needs};
+use crate::support::{Arrival, Data, Sandbox, needs};
 
 #[test]
 fn row_02_the_power_fails_on_ext4() {
@@ -58,7 +58,13 @@ fn moments_of(disk: Disk, layout: Layout) -> Moments {
 
 /// All that is in it is on the disk.
 fn scene<'a>(sandbox: &'a Sandbox, mount: &Mount, layout: Layout) -> Scene<'a> {
-    let scene = Scene::lay_out(sandbox, &mount.path().join("inbox"), layout, &mut Data::from_seed(202));
+    let data = &mut Data::from_seed(202);
+    let mut scene = Scene::lay_out(sandbox, &mount.path().join("inbox"), layout, data);
+    // Enough for some to be made durable together.
+    for mut original in Arrival::several(data, 6) {
+        original.original.content.truncate(1000);
+        scene.add(original);
+    }
     mount.sync();
     scene
 }
