@@ -84,15 +84,16 @@ impl Reloader {
                 Ok((id, _)) => came.push((watch.clone(), id)),
                 Err(AgentError::Ended) => return Ok(()),
                 Err(error) => {
-                    self.take_out(agent, came, instance).await;
+                    self.take_out(agent, &came, instance).await;
                     return Err(vec![error.to_string()]);
                 }
             }
         }
+        let left = std::mem::replace(&mut self.instance, instance);
+        self.take_out(agent, &plan.go, left).await;
+        // Who reads this may rely on it: nothing more is begun by the old rules.
         self.tell_what_waits(&setup.config);
         tell(&plan, &came);
-        let left = std::mem::replace(&mut self.instance, instance);
-        self.take_out(agent, plan.go, left).await;
         self.config = setup.config;
         self.watches = plan.stay;
         self.watches.append(&mut came);
@@ -125,11 +126,11 @@ impl Reloader {
     }
 
     /// Ends these watches. Their folders stay locked until what is in flight in them has ended.
-    async fn take_out(&self, agent: &Agent, watches: Vec<(Watch, WatchId)>, locks: Arc<Instance>) {
+    async fn take_out(&self, agent: &Agent, watches: &[(Watch, WatchId)], locks: Arc<Instance>) {
         let mut in_flight: Vec<WaitGroup> = Vec::new();
         for (_, id) in watches {
             // Where the agent has ended, so has the watch.
-            in_flight.extend(agent.take_out(id).await.ok().flatten());
+            in_flight.extend(agent.take_out(*id).await.ok().flatten());
         }
         let runtime = Arc::clone(&self.runtime);
         self.runtime.spawn(Box::pin(async move {

@@ -35,7 +35,7 @@ fn row_55_a_an_agent_that_hangs_says_nothing_and_the_next_one_goes_on() {
     let output = running.wait_exit();
     assert!(!output.status.success(), "{output}");
     manager.drain();
-    assert_eq!(contents_below(&inbox.path), [content.clone()]);
+    assert_eq!(contents_below(&inbox.path), std::slice::from_ref(&content));
     let mut next = manager.watching(inbox.dwindle(AT_ONCE), LIMIT).start();
     manager.wait_for("the start", |message| message.starts_with("READY=1\n"));
     next.wait_for_names(&inbox.path, ["F.gz"]);

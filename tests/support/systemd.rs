@@ -1,13 +1,13 @@
 //! A real systemd, as the first process of a PID namespace with its own `/run` and `/tmp`, that runs the shipped unit.
 
 use std::fs::{self, File};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::Sandbox;
 use super::wait::poll;
+use super::{Sandbox, programs};
 
 /// Slower than the program alone: a whole service manager starts first.
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -33,7 +33,7 @@ container=lxc exec /lib/systemd/systemd --system --unit="$3" --log-target=consol
 pub(crate) struct Systemd {
     starter: Child,
     unit: String,
-    log: std::path::PathBuf,
+    log: PathBuf,
 }
 
 impl Systemd {
@@ -43,7 +43,7 @@ impl Systemd {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         // Namespaces share the tree of control groups, where each unit has a place by its name.
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let unit = format!("dwindle-test-{}-{number}.service", std::process::id());
+        let unit = format!("dwindle-test-{}-{number}.service", process::id());
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/systemd/dwindle.service");
         let shipped = fs::read_to_string(shipped).expect("the unit file");
         sandbox.file(&unit, shipped.replace("/usr/bin/dwindle", "/run/program"));
@@ -64,7 +64,8 @@ impl Systemd {
             "--net",
             "--cgroup",
         ];
-        let starter = Command::new("unshare")
+        let mut unshare = Command::new("unshare");
+        unshare
             .args(namespaces)
             .args(["sh", "-c", BOOT, "sh"])
             .args([
@@ -74,9 +75,8 @@ impl Systemd {
             ])
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("our own file"))
-            .stderr(output)
-            .spawn()
-            .expect("unshare starts");
+            .stderr(output);
+        let starter = programs::start(&mut unshare).expect("unshare starts");
         Systemd { starter, unit, log }
     }
 
@@ -122,7 +122,7 @@ impl Systemd {
         }
         let mut nsenter = Command::new("nsenter");
         nsenter.args(["--target", first, "--all", "--"]).args(command);
-        Some(nsenter.output().expect("nsenter starts"))
+        Some(programs::output(&mut nsenter).expect("nsenter starts"))
     }
 }
 
