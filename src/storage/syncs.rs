@@ -156,14 +156,20 @@ mod tests {
             .collect();
         for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 4, 0, 3, 1]] {
             let mut syncs = Syncs::default();
-            order.iter().for_each(|&index| syncs.enlist(&temps[index]));
+            for index in order {
+                syncs.enlist(&temps[index]);
+            }
             let contents: Vec<_> = syncs.contents.values().collect();
             assert_eq!((contents.len(), contents[0].files), (1, 5));
             assert!(Arc::ptr_eq(&contents[0].oldest, &temps[0].shared_file()), "{order:?}");
         }
         let mut syncs = Syncs::default();
-        temps.iter().for_each(|temp| syncs.enlist(temp));
-        temps.into_iter().for_each(|temp| drop(syncs.content(temp).unwrap()));
+        for temp in &temps {
+            syncs.enlist(temp);
+        }
+        for temp in temps {
+            syncs.content(temp).unwrap();
+        }
     }
 
     #[test]
