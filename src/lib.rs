@@ -52,10 +52,11 @@
 //!
 //! | feature | adds |
 //! | --- | --- |
+//! | `libdeflate` | the faster engine, libdeflate, which is C: larger files are compressed in less time and become smaller |
 //! | `watch` | `NotifyWatcher`: the kernel's events, by inotify(7) |
 //! | `smol` | `runtime::Smol`: the adapter to smol |
 //! | `config` | for the program: its TOML configuration |
-//! | `cli` | for the program: its commands; brings the other three. On by default |
+//! | `cli` | for the program: its commands; brings all the others. On by default |
 //!
 //! Linux only: 5.6 or newer, for openat2(2).
 //!
