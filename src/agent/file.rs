@@ -81,7 +81,7 @@ pub enum FileOutcome {
 /// Compresses one file to `FILE.gz`, with the same promise as a watch's, but without waiting for it to settle. The metadata, too, is the
 /// original's.
 ///
-/// Needs no runtime. Blocks for as long as it takes to read the file, write the `.gz`, read that back, fsync(2) all of it, and wait 20 ms for
+/// Needs no runtime. Blocks for as long as it takes to read the file, write the `.gz`, read that back, fsync(2) all of it, and wait 30 ms for
 /// late writers; in an async program, call it where blocking is allowed. It may be called from several threads at once.
 ///
 /// ```
