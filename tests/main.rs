@@ -31,6 +31,8 @@ mod matrix;
 mod packaging;
 /// `dwindle run`: what is never taken.
 mod passed_over;
+/// Outputs of several blocks, read by everything that reads gzip.
+mod readers;
 /// `dwindle run`: what the keys of a watch change.
 mod settings;
 /// The runtime with a simulated clock: what it promises, and what it finds.

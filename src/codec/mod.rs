@@ -4,7 +4,6 @@
 
 mod compress;
 mod engine;
-#[cfg(any(test, not(feature = "libdeflate")))]
 mod flate;
 mod kept;
 #[cfg(feature = "libdeflate")]

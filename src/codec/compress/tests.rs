@@ -101,6 +101,14 @@ macro_rules! of_engine {
             }
 
             #[test]
+            fn a_few_bytes_compress_as_well() {
+                for number in 1..=9 {
+                    let member = comes_back::<$engine>(&[b'a'; 40], level(number));
+                    assert!(member.len() < 18 + 10, "level {number}: {}", member.len());
+                }
+            }
+
+            #[test]
             fn the_same_comes_out_of_a_used_engine() {
                 let bytes = text(BLOCK + 100_000);
                 let (first, _) = pack::<$engine>(&bytes, level(6));
