@@ -163,7 +163,7 @@ fn quiet_says_less_and_verbose_more() {
             "dwindle: cannot open missing: No such file or directory (os error 2)\n",
         ),
         ("-qq", ""),
-        ("-v", "dwindle: f: 4 -> 29 bytes, now f.gz\n"),
+        ("-v", "dwindle: f: 4 -> 26 bytes, now f.gz\n"),
     ];
     for (option, expected) in table {
         let sandbox = Sandbox::new();

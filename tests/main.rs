@@ -31,6 +31,8 @@ mod matrix;
 mod packaging;
 /// `dwindle run`: what is never taken.
 mod passed_over;
+/// Outputs of several blocks, read by everything that reads gzip.
+mod readers;
 /// `dwindle run`: SIGHUP, and the configuration that is read again then.
 mod reloading;
 /// `dwindle run` under a service manager: what it is told, and when.

@@ -15,7 +15,7 @@ use super::exit::Exit;
 use super::print;
 use super::progress::Progress;
 use crate::agent::{Cancel, FileOptions, OneShot};
-use crate::codec::{self, CompressError, Header};
+use crate::codec::{self, Alone, CompressError, Header};
 use crate::daemon::signals::{OnHangUp, Signal, Signals};
 use crate::model::{Error, Escaped, Level, Observer, Reason, Report, Step};
 use crate::runtime::{Runtime, Smol, race};
@@ -177,7 +177,7 @@ fn compress_stream(
     level: Level,
 ) -> Result<(), CompressError<std::convert::Infallible>> {
     let header = Header { name: b"", modified: 0 };
-    codec::compress(input, output, &header, level, |_| Ok(()))?;
+    codec::compress(input, output, &header, level, &Alone, |_| Ok(()))?;
     Ok(())
 }
 

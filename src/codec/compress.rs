@@ -6,8 +6,7 @@ use super::STEP;
 use super::engine::{Best, Engine};
 use super::kept::{self, Lent};
 use super::member::{Digest, DigestBuilder, Header};
-use super::prove::{Proven, compress_block};
-use super::source::Blocks;
+use super::pipeline::{Helpers, Piece, Pipeline};
 use crate::model::Level;
 
 /// Why a compression ended early. What was written by then is worth nothing.
@@ -37,16 +36,18 @@ pub(crate) struct Packed {
 /// read before it was written.
 ///
 /// `check` is called after each step of at most 256 KiB with the number of bytes read so far; its error stops the work. `output` gets
-/// large writes only, the whole member in one where it is small. Its bytes depend on the content, the header and the level alone. Blocks as
-/// source and output do.
+/// large writes only, the whole member in one where it is small. Its bytes depend on the content, the header and the level alone: not on
+/// the `helpers` that a content of more than one block (2 MiB) finds. For each thread at work a few blocks are in memory. Blocks as source and
+/// output do.
 pub(crate) fn compress<E>(
     source: impl Read,
     output: impl Write,
     header: &Header<'_>,
     level: Level,
+    helpers: &dyn Helpers,
     check: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<Packed, CompressError<E>> {
-    compress_with::<Best, E>(source, output, header, level, check)
+    compress_with::<Best, E>(source, output, header, level, helpers, check)
 }
 
 /// The same with an engine of one's choice.
@@ -55,16 +56,13 @@ pub(super) fn compress_with<N: Engine, E>(
     output: impl Write,
     header: &Header<'_>,
     level: Level,
+    helpers: &dyn Helpers,
     mut check: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<Packed, CompressError<E>> {
-    let mut blocks = Blocks::new(source, N::WINDOW);
+    let mut pipeline = Pipeline::<N, _>::new(source, level, helpers);
     let mut member = MemberWriter::new(output, &header.encode(level));
-    let mut engine = kept::engine::<N>(level);
-    let mut data = kept::buffer();
-    while let Some(input) = blocks.next(&mut check)? {
-        data.clear();
-        let proven = compress_block(&mut engine.engine, &input.block(), &mut data).map_err(CompressError::Wrong)?;
-        member.append(&data, proven).map_err(CompressError::Write)?;
+    while let Some(piece) = pipeline.next(&mut check)? {
+        member.append(&piece).map_err(CompressError::Write)?;
     }
     member.finish().map_err(CompressError::Write)
 }
@@ -91,9 +89,10 @@ impl<W: Write> MemberWriter<W> {
         }
     }
 
-    fn append(&mut self, data: &[u8], proven: Proven) -> io::Result<()> {
-        self.content.append(proven.content);
-        self.data.append(proven.data);
+    fn append(&mut self, piece: &Piece) -> io::Result<()> {
+        let data = &piece.data;
+        self.content.append(piece.proven.content);
+        self.data.append(piece.proven.data);
         if self.pending.len() + data.len() > STEP {
             self.output.write_all(&self.pending)?;
             self.pending.clear();

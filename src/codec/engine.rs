@@ -13,10 +13,6 @@ pub(super) type Best = super::flate::Flate;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Block<'a> {
     /// What comes before it in the content, as much as the engine's `WINDOW` at most.
-    #[cfg_attr(
-        all(feature = "libdeflate", not(test)),
-        expect(dead_code, reason = "libdeflate cannot use it")
-    )]
     pub(super) before: &'a [u8],
     pub(super) bytes: &'a [u8],
     pub(super) last: bool,

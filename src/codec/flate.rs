@@ -14,6 +14,7 @@ const LEVELS: [u32; 9] = [2, 3, 3, 4, 5, 7, 7, 8, 8];
 const END: [u8; 5] = [1, 0, 0, 0xff, 0xff];
 
 pub(super) struct Flate {
+    level: Compression,
     compress: Compress,
     decompress: Decompress,
 }
@@ -23,16 +24,20 @@ impl Engine for Flate {
     const WINDOW: usize = 32 * 1024;
 
     fn new(level: Level) -> Self {
-        let index = usize::from(level.number() - 1);
+        let level = Compression::new(LEVELS[usize::from(level.number() - 1)]);
         Flate {
-            compress: Compress::new(Compression::new(LEVELS[index]), false),
+            level,
+            compress: Compress::new(level, false),
             decompress: Decompress::new(false),
         }
     }
 
     fn deflate(&mut self, block: &Block<'_>, output: &mut Vec<u8>) -> Result<(), Fault> {
-        self.compress.reset();
-        if !block.before.is_empty() {
+        if block.before.is_empty() {
+            self.compress.reset();
+        } else {
+            // With a dictionary the library's output depends on what a used state has left behind the dictionary (zlib-rs 0.6.8).
+            self.compress = Compress::new(self.level, false);
             let set = self.compress.set_dictionary(block.before);
             set.map_err(|_| "the compressor refuses its dictionary")?;
         }

@@ -4,6 +4,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
+use std::thread;
 
 use flate2::Decompress;
 
@@ -148,7 +149,8 @@ impl<T: Keep> DerefMut for Lent<T> {
 
 impl<T: Keep> Drop for Lent<T> {
     fn drop(&mut self) {
-        if let Some(value) = self.0.take() {
+        // What a panic left may be broken.
+        if let Some(value) = self.0.take().filter(|_| !thread::panicking()) {
             value.keep();
         }
     }

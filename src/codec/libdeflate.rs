@@ -9,6 +9,7 @@ use miniz_oxide::inflate::core::inflate_flags::{
 use miniz_oxide::inflate::core::{BlockBoundaryState, DecompressorOxide, decompress};
 
 use super::engine::{Block, Engine, Fault};
+use super::flate::Flate;
 use super::kept::Room;
 use super::member::{Digest, Header};
 use crate::model::Level;
@@ -16,11 +17,17 @@ use crate::model::Level;
 /// The library's level for each of ours: the fastest whose output is no larger than gzip's, as measured (docs/performance.md).
 const LEVELS: [i32; 9] = [2, 3, 3, 4, 6, 7, 7, 8, 8];
 
+/// Blocks shorter than this the library may store, whatever is in them; the other engine takes them.
+const TINY: usize = 56;
+
 pub(super) struct Libdeflate {
+    level: Level,
     compressor: Compressor,
     decompressor: Decompressor,
     /// The decompressor that stops between deflate blocks.
     stopping: Box<DecompressorOxide>,
+    /// Made when it is needed.
+    for_tiny: Option<Flate>,
     /// Where the library writes to.
     room: Room,
     /// A block's data made a member.
@@ -31,17 +38,23 @@ impl Engine for Libdeflate {
     const WINDOW: usize = 0;
 
     fn new(level: Level) -> Self {
-        let level = CompressionLvl::new(LEVELS[usize::from(level.number() - 1)]);
+        let its_level = CompressionLvl::new(LEVELS[usize::from(level.number() - 1)]);
         Libdeflate {
-            compressor: Compressor::new(level.unwrap_or_default()),
+            level,
+            compressor: Compressor::new(its_level.unwrap_or_default()),
             decompressor: Decompressor::new(),
             stopping: Box::default(),
+            for_tiny: None,
             room: Room::default(),
             member: Vec::new(),
         }
     }
 
     fn deflate(&mut self, block: &Block<'_>, output: &mut Vec<u8>) -> Result<(), Fault> {
+        if block.bytes.len() < TINY && block.last {
+            let flate = self.for_tiny.get_or_insert_with(|| Flate::new(self.level));
+            return flate.deflate(block, output);
+        }
         let bound = self.compressor.deflate_compress_bound(block.bytes.len());
         let room = self.room.of(bound);
         let length = self.compressor.deflate_compress(block.bytes, room);

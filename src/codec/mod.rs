@@ -4,13 +4,15 @@
 
 mod compress;
 mod engine;
-#[cfg(any(test, not(feature = "libdeflate")))]
 mod flate;
 mod kept;
 #[cfg(feature = "libdeflate")]
 mod libdeflate;
 mod member;
+mod pipeline;
 mod prove;
+#[cfg(test)]
+mod samples;
 mod source;
 mod stored;
 mod unpack;
@@ -18,6 +20,7 @@ mod verify;
 
 pub(crate) use compress::{CompressError, Packed, compress};
 pub(crate) use member::{Digest, Header, stored_length};
+pub(crate) use pipeline::Alone;
 pub(crate) use verify::{HoldsError, VerifyError, holds, verify};
 
 /// How much is read at a time at most, and so how often the caller is asked whether to go on.

@@ -98,7 +98,7 @@ pub(crate) fn holds<E>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Header, compress};
+    use super::super::{Alone, Header, compress};
     use super::*;
     use crate::model::Level;
 
@@ -113,7 +113,7 @@ mod tests {
             name: b"name",
             modified: 1,
         };
-        let packed = compress(bytes, &mut member, &header, Level::default(), go_on).unwrap();
+        let packed = compress(bytes, &mut member, &header, Level::default(), &Alone, go_on).unwrap();
         (member, packed)
     }
 

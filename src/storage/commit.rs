@@ -23,7 +23,7 @@ use super::retire::Output;
 use super::stopped::Stopped;
 use super::temp::Temp;
 use super::tree::make_folders;
-use crate::codec::{self, CompressError, Header, Packed, VerifyError};
+use crate::codec::{self, Alone, CompressError, Header, Packed, VerifyError};
 use crate::model::{Error, Level, Reason, Step};
 use crate::policy::OnConflict;
 
@@ -178,7 +178,7 @@ impl Commit<'_> {
             modified: u32::try_from(candidate.status.fingerprint.modified.seconds).unwrap_or(0),
         };
         let source = FromStart::new(&candidate.file);
-        let result = codec::compress(source, temp.file(), &header, plan.level, |bytes| {
+        let result = codec::compress(source, temp.file(), &header, plan.level, &Alone, |bytes| {
             (self.progress)(bytes);
             if bytes > size {
                 return Err(Stopped::Changed);

@@ -1,4 +1,4 @@
-//! Reading a `.gz` back by three independent readers: gzip(1), Python, and flate2, which alone shows header and member.
+//! Reading a `.gz` back by independent readers: gzip(1), pigz(1), Python, and flate2, which alone shows header and member.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -16,6 +16,20 @@ use super::skip::has_tool;
 /// What gzip(1) reads. Panics when it warns or fails.
 pub(crate) fn read_with_gzip(path: &Path) -> Vec<u8> {
     read_with(path, Command::new("gzip").arg("-dc"))
+}
+
+/// What pigz(1) reads. Panics when it warns or fails.
+pub(crate) fn read_with_pigz(path: &Path) -> Vec<u8> {
+    read_with(path, Command::new("pigz").arg("-dc"))
+}
+
+/// What Python's `zlib` module reads as the first member. Panics when it fails, or when anything follows that.
+pub(crate) fn read_first_member_with_python(path: &Path) -> Vec<u8> {
+    let program = "import sys, zlib\n\
+        reader = zlib.decompressobj(31)\n\
+        sys.stdout.buffer.write(reader.decompress(sys.stdin.buffer.read()))\n\
+        sys.exit(not reader.eof or bool(reader.unused_data))";
+    read_with(path, Command::new("python3").args(["-c", program]))
 }
 
 /// What Python's `gzip` module reads. Panics when it fails.

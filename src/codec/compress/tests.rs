@@ -4,6 +4,9 @@ use super::super::engine::{Block, Fault};
 use super::super::flate::Flate;
 #[cfg(feature = "libdeflate")]
 use super::super::libdeflate::Libdeflate;
+use super::super::pipeline::Alone;
+use super::super::prove::compress_block;
+use super::super::samples::{noise, text};
 use super::super::stored::stored_size;
 use super::super::verify::{holds, verify};
 use super::super::{BLOCK, STEP};
@@ -18,42 +21,9 @@ fn level(number: u8) -> Level {
     Level::new(number).unwrap()
 }
 
-/// Bytes that do not compress, from a seed (xorshift64).
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend(state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
-}
-
-/// Lines that differ a little.
-fn text(length: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(length + 80);
-    for (line, noise) in noise(length / 4).chunks(8).cycle().enumerate() {
-        if bytes.len() >= length {
-            break;
-        }
-        let line = format!(
-            "2026-11-23 12:{:02} INFO worker {} did {:?}\n",
-            line / 60 % 60,
-            line % 17,
-            &noise[..3]
-        );
-        bytes.extend(line.bytes());
-    }
-    bytes.truncate(length);
-    bytes
-}
-
 fn pack<N: Engine>(bytes: &[u8], level: Level) -> (Vec<u8>, Packed) {
     let mut member = Vec::new();
-    let packed = compress_with::<N, ()>(bytes, &mut member, &Header::default(), level, go_on);
+    let packed = compress_with::<N, ()>(bytes, &mut member, &Header::default(), level, &Alone, go_on);
     (member, packed.expect("it is compressed"))
 }
 
@@ -131,6 +101,14 @@ macro_rules! of_engine {
             }
 
             #[test]
+            fn a_few_bytes_compress_as_well() {
+                for number in 1..=9 {
+                    let member = comes_back::<$engine>(&[b'a'; 40], level(number));
+                    assert!(member.len() < 18 + 10, "level {number}: {}", member.len());
+                }
+            }
+
+            #[test]
             fn the_same_comes_out_of_a_used_engine() {
                 let bytes = text(BLOCK + 100_000);
                 let (first, _) = pack::<$engine>(&bytes, level(6));
@@ -156,6 +134,7 @@ macro_rules! of_engine {
                             &mut output,
                             &Header::default(),
                             level(1),
+                            &Alone,
                             go_on,
                         );
                         let refused = matches!(result, Err(CompressError::Wrong(_)));
@@ -247,6 +226,7 @@ fn check_hears_of_every_step_and_stops_the_work() {
         &mut member,
         &Header::default(),
         level(1),
+        &Alone,
         |bytes| {
             heard.push(bytes);
             if heard.len() == 2 { Err("enough") } else { Ok(()) }
@@ -273,9 +253,9 @@ fn errors_say_which_side_failed() {
         }
     }
     let header = Header::default();
-    let read = compress(Broken, Vec::new(), &header, level(6), go_on);
+    let read = compress(Broken, Vec::new(), &header, level(6), &Alone, go_on);
     assert!(matches!(read, Err(CompressError::Read(_))));
-    let write = compress(&b"a"[..], Broken, &header, level(6), go_on);
+    let write = compress(&b"a"[..], Broken, &header, level(6), &Alone, go_on);
     assert!(matches!(write, Err(CompressError::Write(_))));
 }
 
@@ -297,7 +277,15 @@ fn interrupted_and_short_reads_are_no_matter() {
     }
     let bytes = noise(1000);
     let mut member = Vec::new();
-    let packed = compress(Trickle(&bytes, false), &mut member, &Header::default(), level(6), go_on).unwrap();
+    let packed = compress(
+        Trickle(&bytes, false),
+        &mut member,
+        &Header::default(),
+        level(6),
+        &Alone,
+        go_on,
+    )
+    .unwrap();
     verify(Trickle(&member, false), &packed, go_on).unwrap();
     assert_eq!(packed.content, Digest::of(&bytes));
 }
@@ -316,7 +304,15 @@ fn small_members_are_one_write() {
     }
     for (length, writes) in [(0, 1), (20_000, 1), (2 * BLOCK, 3)] {
         let mut output = Counting(0);
-        compress(&noise(length)[..], &mut output, &Header::default(), level(1), go_on).unwrap();
+        compress(
+            &noise(length)[..],
+            &mut output,
+            &Header::default(),
+            level(1),
+            &Alone,
+            go_on,
+        )
+        .unwrap();
         assert!(output.0 <= writes + 1, "{length} bytes: {} writes", output.0);
     }
 }

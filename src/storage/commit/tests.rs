@@ -51,7 +51,7 @@ impl Scene {
     /// A sound member of these bytes under this name.
     fn write_gzip(&self, name: &str, bytes: &[u8]) {
         let mut member = Vec::new();
-        codec::compress(bytes, &mut member, &Header::default(), Level::default(), |_| {
+        codec::compress(bytes, &mut member, &Header::default(), Level::default(), &Alone, |_| {
             Ok::<_, ()>(())
         })
         .unwrap();

@@ -1,0 +1,34 @@
+//! Contents for tests.
+
+/// Bytes that do not compress, from a seed (xorshift64).
+pub(super) fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend(state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// Lines that differ a little.
+pub(super) fn text(length: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(length + 80);
+    for (line, noise) in noise(length / 4).chunks(8).cycle().enumerate() {
+        if bytes.len() >= length {
+            break;
+        }
+        let line = format!(
+            "2026-11-23 12:{:02} INFO worker {} did {:?}\n",
+            line / 60 % 60,
+            line % 17,
+            &noise[..3]
+        );
+        bytes.extend(line.bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
