@@ -14,7 +14,7 @@ use super::kept::Room;
 use super::member::{Digest, Header};
 use crate::model::Level;
 
-/// The library's level for each of ours: the fastest whose output is no larger than gzip's, as measured (docs/performance.md).
+/// The library's level for each of ours: its outputs are smaller than gzip's on logs, and about as small on other data (docs/performance.md).
 const LEVELS: [i32; 9] = [2, 3, 3, 4, 6, 7, 7, 8, 8];
 
 /// Blocks shorter than this the library may store, whatever is in them; the other engine takes them.
