@@ -4,7 +4,7 @@
 //! handed one, as four methods ([`runtime::Runtime`]), and its futures may be awaited on any other.
 //!
 //! **The promise.** On a local Linux file system that honours fsync and supports leases, a file's bytes are either still there under a name,
-//! or in a published `.gz` that has been read back, found to hold the same bytes, and made durable; and a writer that comes at any moment is
+//! or in a published `.gz` that has been verified and made durable; and a writer that comes at any moment is
 //! noticed. Whatever ends the agent, a crash and a power cut included, leaves the original, or its verified `.gz`, or both, and the next start
 //! puts right what was half done. The `.gz` is one member of RFC 1952, and has the original's owner, mode, times and extended attributes.
 //! How, and what is not promised: `docs/durability.md` in the source.
