@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 
+use crate::codec::Helpers;
 use crate::model::{Error, Observer, Report, Step};
 use crate::policy::{Action, Agenda, Cause, FileId, Limits, Tally, Timing, WatchId};
 use crate::runtime::{BoxFuture, Runtime, Token, WaitGroup, race, unblock, yield_now};
@@ -141,11 +142,15 @@ impl Driver {
         files: usize,
         channels: Channels,
     ) -> Self {
-        let begun = Pool::<Begun, Attempt>::capacity(workers);
         let cancel = Cancel::default();
+        let pool = Pool::start(&runtime, workers, &cancel);
+        let limits = Limits {
+            files,
+            begun: pool.appetite(),
+        };
         Driver {
-            agenda: Agenda::new(Limits { files, begun }),
-            pool: Pool::start(&runtime, workers, &cancel),
+            agenda: Agenda::new(limits),
+            pool,
             sites: BTreeMap::new(),
             channels,
             // A watch has one scan at a time; those for which there is no room wait in their tasks.
@@ -167,6 +172,7 @@ impl Driver {
             // What was told before a command came is known when it is carried out.
             self.handle_waiting_events();
             self.handle(input);
+            self.handle_waiting_results();
             if self.act() {
                 break;
             }
@@ -225,8 +231,7 @@ impl Driver {
                 self.abandoned = true;
                 self.abort();
             }
-            Input::Worked(Progress::Later(begun)) => self.agenda.handle_retiring(&begun.file),
-            Input::Worked(Progress::Ended(begun, attempt)) => self.handle_attempt(&begun, attempt, now),
+            Input::Worked(progress) => self.handle_progress(progress, now),
             Input::Scanned(scanned) => self.handle_scanned(scanned, now),
             Input::Time => {}
         }
@@ -249,6 +254,16 @@ impl Driver {
             if running.site.lost.swap(false, Ordering::AcqRel) {
                 self.agenda.handle_lost_events(*watch, Cause::EventsLost, now);
             }
+        }
+    }
+
+    /// What else the workers have told, as much as there is now.
+    fn handle_waiting_results(&mut self) {
+        for _ in 0..self.pool.results.len() {
+            let Ok(progress) = self.pool.results.try_recv() else {
+                break;
+            };
+            self.handle_progress(progress, self.runtime.now());
         }
     }
 
@@ -313,6 +328,13 @@ impl Driver {
         self.agenda.handle_abort();
     }
 
+    fn handle_progress(&mut self, progress: Progress<Begun, Attempt>, now: Instant) {
+        match progress {
+            Progress::Later(begun) => self.agenda.handle_retiring(&begun.file),
+            Progress::Ended(begun, attempt) => self.handle_attempt(&begun, attempt, now),
+        }
+    }
+
     fn handle_attempt(&mut self, begun: &Begun, attempt: Option<Attempt>, now: Instant) {
         let Begun { file, folder, .. } = begun;
         let attempt = attempt.unwrap_or_else(|| Attempt::unanswered(&folder.join(&file.path)));
@@ -372,6 +394,7 @@ impl Driver {
 
     /// Does what the agenda says; true at the end.
     fn act(&mut self) -> bool {
+        self.agenda.begin_at_most(self.pool.appetite());
         while let Some(action) = self.agenda.poll_action(self.runtime.now()) {
             match action {
                 Action::Begin(file) => self.begin(file),
@@ -398,11 +421,11 @@ impl Driver {
         let job = Arc::clone(&running.site.job);
         let cancel = self.cancel.clone();
         let path = Arc::clone(&file.path);
-        let work = Box::new(move || {
+        let work = Box::new(move |helpers: &dyn Helpers| {
             if cancel.is_cancelled() {
                 Worked::Ended(Attempt::Cancelled)
             } else {
-                job.attempt(&path, &cancel)
+                job.attempt(&path, helpers, &cancel)
             }
         });
         let folder = running.site.path.as_path().into();

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::io::Errno;
 
+use crate::codec::{Alone, Helpers};
 use crate::model::{Error, Level, Observer, Reason, Step};
 use crate::policy::{OnConflict, Select, WriterCheck, compressed_suffix};
 use crate::storage::{
@@ -107,7 +108,7 @@ pub enum FileOutcome {
 pub fn compress_file(path: impl AsRef<Path>, options: &FileOptions) -> Result<FileOutcome, Error> {
     let path = path.as_ref();
     let desk = Desk::open(options, Arc::new(()), Cancel::default())?;
-    let mut worked = desk.compress(&Named::alone(path));
+    let mut worked = desk.compress(&Named::alone(path), &Alone);
     let attempt = loop {
         match worked {
             Worked::Ended(attempt) => break desk.conclude(path, attempt),
@@ -207,8 +208,8 @@ impl Desk {
     }
 
     /// Compresses it, passes it over, or fails; [`conclude`](Self::conclude) has the last word.
-    pub(super) fn compress(&self, named: &Named) -> Worked<Attempt> {
-        self.try_compress(named)
+    pub(super) fn compress(&self, named: &Named, helpers: &dyn Helpers) -> Worked<Attempt> {
+        self.try_compress(named, helpers)
             .unwrap_or_else(|error| Worked::Ended(Attempt::Failed(error)))
     }
 
@@ -233,7 +234,7 @@ impl Desk {
         }
     }
 
-    fn try_compress(&self, named: &Named) -> Result<Worked<Attempt>, Error> {
+    fn try_compress(&self, named: &Named, helpers: &dyn Helpers) -> Result<Worked<Attempt>, Error> {
         let path = named.path.as_path();
         let passed_over = |reason| Ok(Worked::Ended(Attempt::Skipped(reason)));
         let Some(name) = path.file_name() else {
@@ -241,21 +242,25 @@ impl Desk {
         };
         if is_leftover(name) {
             let recovered = self.recover(named, &named.parent()?, name)?;
-            return recovered.map_or(Ok(Worked::Ended(Attempt::Gone)), |named| self.try_compress(&named));
+            return recovered.map_or(Ok(Worked::Ended(Attempt::Gone)), |named| {
+                self.try_compress(&named, helpers)
+            });
         }
         if let Some(suffix) = compressed_suffix(name) {
             return passed_over(Reason::CompressedSuffix(suffix));
         }
         let parent = named.parent()?;
         match self.look(&parent, name)? {
-            Look::Ready(candidate) => self.commit(named, &parent, candidate),
+            Look::Ready(candidate) => self.commit(named, &parent, candidate, helpers),
             Look::Pass(reason) => passed_over(reason),
             Look::IsFolder => passed_over(Reason::Folder),
             // Found in a walk, and gone since: nobody named it.
             Look::Gone if named.within.is_some() => Ok(Worked::Ended(Attempt::Gone)),
             // A run that was killed may have left it in quarantine.
             Look::Gone => match quarantine_of(&parent, name)? {
-                Some(quarantined) if self.recover(named, &parent, &quarantined)?.is_some() => self.try_compress(named),
+                Some(quarantined) if self.recover(named, &parent, &quarantined)?.is_some() => {
+                    self.try_compress(named, helpers)
+                }
                 _ => Err(Error::new(Step::Open, path, Errno::NOENT)),
             },
             Look::NotYet(_) => Err(changing(path)),
@@ -289,7 +294,13 @@ impl Desk {
         }
     }
 
-    fn commit(&self, named: &Named, parent: &Arc<Folder>, candidate: Candidate) -> Result<Worked<Attempt>, Error> {
+    fn commit(
+        &self,
+        named: &Named,
+        parent: &Arc<Folder>,
+        candidate: Candidate,
+        helpers: &dyn Helpers,
+    ) -> Result<Worked<Attempt>, Error> {
         let path = named.path.as_path();
         if !self.claim_output(named) {
             let message = "another of these files has the same name, and its .gz goes to the same folder";
@@ -301,6 +312,7 @@ impl Desk {
             plan: self.plan(),
             path,
             observer: &self.observer,
+            helpers,
             cancel: &self.abort,
             look_again: Duration::ZERO,
             gone: |path| {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::codec::Helpers;
 use crate::model::{Error, Escaped, Level, Observer, Reason, Step};
 use crate::policy::{Select, Watch, WatcherChoice};
 use crate::storage::{
@@ -140,7 +141,7 @@ impl WatchedFolder {
         Ok(Arc::clone(&current))
     }
 
-    fn try_attempt(&self, file: &Path, cancel: &Cancel) -> Result<Worked<Attempt>, Error> {
+    fn try_attempt(&self, file: &Path, helpers: &dyn Helpers, cancel: &Cancel) -> Result<Worked<Attempt>, Error> {
         let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
             return Ok(Worked::Ended(Attempt::Gone));
         };
@@ -156,7 +157,7 @@ impl WatchedFolder {
             match look(&parent, name, &self.rules, SystemTime::now())? {
                 // Without its marker it is as good as not there yet: the marker's event tells of it.
                 Look::Gone | Look::Pass(Reason::NoMarker(_)) => Attempt::Gone,
-                Look::Ready(candidate) => return Ok(self.commit(&root, &parent, file, candidate, cancel)),
+                Look::Ready(candidate) => return Ok(self.commit(&root, &parent, file, candidate, helpers, cancel)),
                 Look::Pass(reason) => {
                     self.say_once(&reason);
                     Attempt::Skipped(reason)
@@ -174,6 +175,7 @@ impl WatchedFolder {
         parent: &Arc<Folder>,
         file: &Path,
         mut candidate: Candidate,
+        helpers: &dyn Helpers,
         cancel: &Cancel,
     ) -> Worked<Attempt> {
         let plan = Plan {
@@ -190,6 +192,7 @@ impl WatchedFolder {
             plan,
             path: &self.watch.path.join(file),
             observer: &self.observer,
+            helpers,
             cancel,
             // Somebody is at it: even with no settle time, not at once again.
             look_again: self.watch.settle.max(Duration::from_secs(1)),
@@ -245,8 +248,8 @@ impl Root {
 }
 
 impl Job for WatchedFolder {
-    fn attempt(&self, file: &Path, cancel: &Cancel) -> Worked<Attempt> {
-        self.try_attempt(file, cancel)
+    fn attempt(&self, file: &Path, helpers: &dyn Helpers, cancel: &Cancel) -> Worked<Attempt> {
+        self.try_attempt(file, helpers, cancel)
             .unwrap_or_else(|error| Worked::Ended(Attempt::Failed(error)))
     }
 

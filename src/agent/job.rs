@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::codec::Helpers;
 use crate::model::{Error, Escaped, Observer, Reason, Step};
 use crate::policy::Outcome;
-use crate::storage::{Advanced, Candidate, Done, Folder, OutputPlace, Plan, Rest, Syncs, commit};
+use crate::storage::{Advanced, Caller, Candidate, Done, Folder, OutputPlace, Plan, Rest, Syncs, commit};
 
 use super::pool::{Unfinished, Worked};
 
 /// One watched folder as the driver sees it: everything that blocks. Tests put a fake in its place.
 pub(crate) trait Job: Send + Sync + 'static {
-    /// Looks at the file and, if it is finished, compresses it. The path is relative to the folder.
-    fn attempt(&self, file: &Path, cancel: &Cancel) -> Worked<Attempt>;
+    /// Looks at the file and, if it is finished, compresses it, a large one with `helpers` where there are any. The path is relative to the folder.
+    fn attempt(&self, file: &Path, helpers: &dyn Helpers, cancel: &Cancel) -> Worked<Attempt>;
 
     /// Begins a scan of a subfolder (empty: of the whole folder, which is opened anew for it).
     ///
@@ -125,6 +126,7 @@ pub(super) struct Work<'a> {
     /// By which a person knows the file.
     pub(super) path: &'a Path,
     pub(super) observer: &'a Arc<dyn Observer>,
+    pub(super) helpers: &'a dyn Helpers,
     pub(super) cancel: &'a Cancel,
     /// When to look again at a file that was touched meanwhile.
     pub(super) look_again: Duration,
@@ -143,12 +145,15 @@ impl Work<'_> {
             self.parent,
             self.output,
             self.plan,
-            &|| self.cancel.is_cancelled(),
-            &mut |bytes| {
-                self.observer.progress(self.path, bytes.saturating_sub(told));
-                told = bytes;
+            Caller {
+                helpers: self.helpers,
+                cancel: &|| self.cancel.is_cancelled(),
+                progress: &mut |bytes| {
+                    self.observer.progress(self.path, bytes.saturating_sub(told));
+                    told = bytes;
+                },
+                warn: &mut |message| warn(&**self.observer, self.path, &message),
             },
-            &mut |message| warn(&**self.observer, self.path, &message),
         );
         let told = Told {
             path: self.path.to_owned(),

@@ -1,6 +1,7 @@
 //! Floor 3: the agent. Events come in through a bounded channel, the agenda decides, a fixed pool of workers compresses, and a drain
 //! waits for what is in flight before the report is made.
 
+mod burst;
 mod driver;
 #[cfg(feature = "cli")]
 mod dry_run;
@@ -8,9 +9,11 @@ mod events;
 mod file;
 mod folder;
 mod job;
+mod lend;
 mod marked;
 #[cfg(feature = "cli")]
 mod oneshot;
+mod pace;
 mod pool;
 mod retire;
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::codec::Helpers;
 use crate::model::{Error, Observer, Report};
 use crate::policy::Select;
 use crate::runtime::Runtime;
@@ -43,6 +44,7 @@ impl OneShot {
             tasks,
             results,
             workers,
+            ..
         } = Pool::start(&self.runtime, self.workers, &self.abort);
         let feeder = Feeder {
             tasks,
@@ -133,11 +135,11 @@ impl Feeder {
         let desk = Arc::clone(&self.desk);
         let stop = self.stop.clone();
         let key = named.path.clone();
-        let work = Box::new(move || {
+        let work = Box::new(move |helpers: &dyn Helpers| {
             if stop.is_cancelled() {
                 Worked::Ended(Attempt::Cancelled)
             } else {
-                desk.compress(&named)
+                desk.compress(&named, helpers)
             }
         });
         // The workers are gone when the runtime is, and so is whoever would count.
@@ -145,7 +147,7 @@ impl Feeder {
     }
 
     fn fail(&self, key: PathBuf, error: Error) {
-        let work = Box::new(move || Worked::Ended(Attempt::Failed(error)));
+        let work = Box::new(move |_: &dyn Helpers| Worked::Ended(Attempt::Failed(error)));
         let _ = self.tasks.send_blocking(Task { key, work });
     }
 }

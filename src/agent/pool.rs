@@ -5,17 +5,24 @@ use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 
-use crate::runtime::{Runtime, Token, WaitGroup, unblock};
+use crate::codec::{Help, Helpers};
+use crate::runtime::{BoxFuture, Runtime, Token, WaitGroup, race, unblock};
 use crate::storage::Syncs;
 
+use super::burst::{Bench, Outcome};
 use super::job::Cancel;
-use super::retire::{Retiree, retire};
+use super::lend::{Lender, help_until};
+use super::pace::Pace;
+use super::retire::{retire, room_for_retirees};
 
 /// Blocking work, and the key under which its result comes back.
 pub(crate) struct Task<K, R> {
     pub(crate) key: K,
-    pub(crate) work: Box<dyn FnOnce() -> Worked<R> + Send>,
+    pub(crate) work: Work<R>,
 }
+
+/// What a worker does, with the help of those that are idle.
+pub(crate) type Work<R> = Box<dyn FnOnce(&dyn Helpers) -> Worked<R> + Send>;
 
 /// How far work came.
 pub(crate) enum Worked<R> {
@@ -42,29 +49,34 @@ pub(crate) enum Progress<K, R> {
 }
 
 /// Workers, and the two channels that join them to whoever feeds them. Closing or dropping `tasks` ends the workers: each takes what
-/// the channel still holds, and lets go of its token when that is done.
+/// the channel still holds, helps the others with what they are at, and lets go of its token when all is done.
 pub(crate) struct Pool<K, R> {
     pub(crate) tasks: Sender<Task<K, R>>,
     /// One `Ended` for each task.
     pub(crate) results: Receiver<Progress<K, R>>,
     pub(crate) workers: WaitGroup,
+    pace: Arc<Pace>,
 }
 
 impl<K: Clone + Send + 'static, R: Send + 'static> Pool<K, R> {
     /// Starts the workers. `cancel` is when to wait for nobody any longer.
     pub(crate) fn start(runtime: &Arc<dyn Runtime>, workers: usize, cancel: &Cancel) -> Self {
-        let (tasks, task_queue) = async_channel::bounded(Self::capacity(workers));
-        let (result_queue, results) = async_channel::bounded(Self::capacity(workers));
-        let (retirees, retiree_queue) = async_channel::bounded(1);
+        let pace = Arc::new(Pace::of(workers));
+        let (tasks, task_queue) = async_channel::bounded(pace.most());
+        let (result_queue, results) = async_channel::bounded(pace.most());
+        let (retirees, retiree_queue) = async_channel::bounded(room_for_retirees());
+        let (lender, helps) = Lender::new(workers);
         let group = WaitGroup::new();
         for _ in 0..workers {
-            let worker = Worker {
+            let bench = Bench {
                 runtime: Arc::clone(runtime),
                 tasks: task_queue.clone(),
                 results: result_queue.clone(),
                 retirees: retirees.clone(),
+                lender: lender.clone(),
+                pace: Arc::clone(&pace),
             };
-            runtime.spawn(Box::pin(worker.run(group.token())));
+            runtime.spawn(Box::pin(work(bench, helps.clone(), group.token())));
         }
         let stage = retire(
             Arc::clone(runtime),
@@ -78,40 +90,92 @@ impl<K: Clone + Send + 'static, R: Send + 'static> Pool<K, R> {
             tasks,
             results,
             workers: group,
+            pace,
         }
     }
 
-    /// How many tasks each channel holds: one that a worker is at, and the next one, so that it does not wait for its feeder in between.
-    pub(crate) fn capacity(workers: usize) -> usize {
-        2 * workers
+    /// How many tasks are worth having under way at once: those that the workers are at, and the next ones, so that no worker waits for
+    /// its feeder in between. Never more than the channel holds.
+    pub(crate) fn appetite(&self) -> usize {
+        self.pace.appetite()
     }
 }
 
-struct Worker<K, R> {
-    runtime: Arc<dyn Runtime>,
-    tasks: Receiver<Task<K, R>>,
-    results: Sender<Progress<K, R>>,
-    /// Full while many are retiring: the worker waits then.
-    retirees: Sender<Retiree<K, R>>,
-}
-
-impl<K: Clone + Send + 'static, R: Send + 'static> Worker<K, R> {
-    async fn run(self, token: Token) {
-        while let Ok(Task { key, work }) = self.tasks.recv().await {
-            let told = match unblock(&*self.runtime, work).await {
-                Some(Worked::Later(rest, wait)) => {
-                    let told = self.results.send(Progress::Later(key.clone())).await;
-                    // Where the stage is gone, so is whoever counts.
-                    let _ = self.retirees.send(Retiree { key, rest, wait }).await;
-                    told
+/// A worker's life.
+async fn work<K: Clone + Send + 'static, R: Send + 'static>(bench: Bench<K, R>, helps: Receiver<Help>, token: Token) {
+    let runtime = Arc::clone(&bench.runtime);
+    let tasks = bench.tasks.clone();
+    loop {
+        let next = {
+            let _idle = bench.lender.workers().count_in();
+            next(&tasks, &helps).await
+        };
+        match next {
+            Next::Task(task) => {
+                if !do_tasks(&bench, task).await {
+                    return;
                 }
-                Some(Worked::Ended(result)) => self.results.send(Progress::Ended(key, Some(result))).await,
-                None => self.results.send(Progress::Ended(key, None)).await,
-            };
-            if told.is_err() {
-                break;
             }
+            Next::Help(help) => {
+                let tasks = tasks.clone();
+                // A panic is told to whoever is helped.
+                let _ = unblock(&*runtime, move || help_until(help, || !tasks.is_empty())).await;
+            }
+            Next::End => break,
         }
-        drop(token);
     }
+    // No more tasks are to come. Some may be at work still, with a large file; they end when they let go of their lenders.
+    let workers = bench.lender.workers();
+    drop((bench, tasks));
+    loop {
+        let next = {
+            let _idle = workers.count_in();
+            helps.recv().await
+        };
+        let Ok(help) = next else { break };
+        let _ = unblock(&*runtime, move || help_until(help, || false)).await;
+    }
+    drop(token);
+}
+
+enum Next<K, R> {
+    Task(Task<K, R>),
+    Help(Help),
+    End,
+}
+
+/// Tasks come before help.
+async fn next<K: Send, R: Send>(tasks: &Receiver<Task<K, R>>, helps: &Receiver<Help>) -> Next<K, R> {
+    let task: BoxFuture<'_, _> = Box::pin(async { tasks.recv().await.map_or(Next::End, Next::Task) });
+    let help: BoxFuture<'_, _> = Box::pin(async {
+        match helps.recv().await {
+            Ok(help) => Next::Help(help),
+            // It cannot end before the tasks do: this worker lends, too.
+            Err(_) => Next::End,
+        }
+    });
+    race(vec![task, help]).await
+}
+
+/// Does the task, and those that wait behind it, on a thread that may block. False where nobody takes the results any more.
+async fn do_tasks<K: Clone + Send + 'static, R: Send + 'static>(bench: &Bench<K, R>, first: Task<K, R>) -> bool {
+    let key = first.key.clone();
+    let outcome = {
+        let bench = bench.clone();
+        unblock(&*bench.runtime.clone(), move || bench.work_off(first)).await
+    };
+    // The work could not even be begun.
+    let Outcome { progress, retiree } = outcome.unwrap_or_else(|| Outcome {
+        progress: Some(Progress::Ended(key, None)),
+        retiree: None,
+    });
+    let is_told = match progress {
+        Some(progress) => bench.results.send(progress).await.is_ok(),
+        None => true,
+    };
+    if let Some(retiree) = retiree {
+        // Full while many are retiring: the worker waits then. Where the stage is gone, so is whoever counts.
+        let _ = bench.retirees.send(retiree).await;
+    }
+    is_told
 }

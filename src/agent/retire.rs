@@ -21,11 +21,16 @@ const TICK: Duration = Duration::from_millis(5);
 /// So many descriptors a file has open here at most.
 const DESCRIPTORS_EACH: u64 = 4;
 
-/// How many are held at once: all that the process may have open, but for a share that others need.
+/// How many are held at once, those on the way here included: all that the process may have open, but for a share that others need.
 fn most() -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let files = limit.saturating_sub(256) / DESCRIPTORS_EACH;
     usize::try_from(files).unwrap_or(usize::MAX).clamp(16, 2048)
+}
+
+/// How many of them may be on the way, while the stage is at others.
+pub(super) fn room_for_retirees() -> usize {
+    (most() / 4).min(256)
 }
 
 /// Work that goes on when its time has come.
@@ -37,6 +42,8 @@ pub(super) struct Retiree<K, R> {
 }
 
 /// Runs until nobody can send more and all have ended.
+///
+/// What goes on at once and what waited for its time go on beside each other: while the ones wait for the disk, the others need not.
 pub(super) async fn retire<K: Send + 'static, R: Send + 'static>(
     runtime: Arc<dyn Runtime>,
     incoming: Receiver<Retiree<K, R>>,
@@ -44,32 +51,49 @@ pub(super) async fn retire<K: Send + 'static, R: Send + 'static>(
     cancel: Cancel,
     token: Token,
 ) {
-    let mut stage = Stage {
-        begun: runtime.now(),
-        most: most(),
-        held: BTreeMap::new(),
-        serial: 0,
-        at_work: 0,
-        is_closed: false,
-    };
-    let mut work: Option<BoxFuture<'_, Vec<Answer<K, R>>>> = None;
+    let mut stage = Stage::new(runtime.now());
+    let mut works = Works::default();
     loop {
-        let incoming = Some(&incoming).filter(|_| stage.has_room());
-        let Some(input) = next_input(&*runtime, stage.next_due(), work.as_mut(), incoming).await else {
+        // What comes in while others go on at once waits for them: what gathers meanwhile goes on together.
+        let incoming_now = Some(&incoming).filter(|_| works.fresh.is_none() && stage.has_room());
+        let Some(input) = next_input(&*runtime, stage.next_due(), &mut works, incoming_now).await else {
             break;
         };
-        match input {
-            Input::Incoming(retiree) => stage.hold(retiree, runtime.now()),
-            Input::Closed => stage.is_closed = true,
-            Input::Time => work = Some(advance(&*runtime, stage.take_due(runtime.now()), &cancel)),
-            Input::Worked(worked) => {
-                work = None;
-                for progress in stage.sort(worked, runtime.now()) {
-                    if results.send(progress).await.is_err() {
-                        break;
-                    }
+        let worked = match input {
+            Input::Incoming(retiree) => {
+                let now = runtime.now();
+                stage.hold(retiree, now);
+                while stage.has_room()
+                    && let Ok(retiree) = incoming.try_recv()
+                {
+                    stage.hold(retiree, now);
                 }
+                Vec::new()
             }
+            Input::Closed => {
+                stage.is_closed = true;
+                Vec::new()
+            }
+            Input::Time => {
+                works.timed = Some(advance(&*runtime, stage.take_due(runtime.now()), &cancel));
+                Vec::new()
+            }
+            Input::Fresh(worked) => {
+                works.fresh = None;
+                worked
+            }
+            Input::Timed(worked) => {
+                works.timed = None;
+                worked
+            }
+        };
+        for progress in stage.sort(worked, runtime.now()) {
+            if results.send(progress).await.is_err() {
+                break;
+            }
+        }
+        if works.fresh.is_none() && !stage.fresh.is_empty() {
+            works.fresh = Some(advance(&*runtime, stage.take_fresh(), &cancel));
         }
     }
     drop(token);
@@ -79,7 +103,16 @@ enum Input<K, R> {
     Incoming(Retiree<K, R>),
     Closed,
     Time,
-    Worked(Vec<Answer<K, R>>),
+    Fresh(Vec<Answer<K, R>>),
+    Timed(Vec<Answer<K, R>>),
+}
+
+type BatchAtWork<'a, K, R> = BoxFuture<'a, Vec<Answer<K, R>>>;
+
+/// What goes on now: at most one batch of each kind.
+struct Works<'a, K, R> {
+    fresh: Option<BatchAtWork<'a, K, R>>,
+    timed: Option<BatchAtWork<'a, K, R>>,
 }
 
 type Held<K, R> = (K, Box<dyn Unfinished<R>>);
@@ -87,11 +120,22 @@ type Held<K, R> = (K, Box<dyn Unfinished<R>>);
 /// A key and what came of its work; nothing where that panicked.
 type Answer<K, R> = (K, Option<Worked<R>>);
 
+impl<K, R> Default for Works<'_, K, R> {
+    fn default() -> Self {
+        Works {
+            fresh: None,
+            timed: None,
+        }
+    }
+}
+
 struct Stage<K, R> {
     begun: Instant,
     most: usize,
+    /// What need not wait.
+    fresh: Vec<Held<K, R>>,
     /// By their time; the number keeps equal times apart.
-    held: BTreeMap<(Instant, u64), Held<K, R>>,
+    timed: BTreeMap<(Instant, u64), Held<K, R>>,
     serial: u64,
     /// How many are going on now.
     at_work: usize,
@@ -99,14 +143,25 @@ struct Stage<K, R> {
 }
 
 impl<K: Send + 'static, R: Send + 'static> Stage<K, R> {
+    fn new(begun: Instant) -> Self {
+        Stage {
+            begun,
+            most: most() - room_for_retirees(),
+            fresh: Vec::new(),
+            timed: BTreeMap::new(),
+            serial: 0,
+            at_work: 0,
+            is_closed: false,
+        }
+    }
+
     fn hold(&mut self, Retiree { key, rest, wait }: Retiree<K, R>, now: Instant) {
+        if wait.is_zero() {
+            return self.fresh.push((key, rest));
+        }
         self.serial += 1;
-        let due = if wait.is_zero() {
-            now
-        } else {
-            self.tick_after(now + wait)
-        };
-        self.held.insert((due, self.serial), (key, rest));
+        let due = self.tick_after(now + wait);
+        self.timed.insert((due, self.serial), (key, rest));
     }
 
     fn tick_after(&self, due: Instant) -> Instant {
@@ -115,24 +170,29 @@ impl<K: Send + 'static, R: Send + 'static> Stage<K, R> {
     }
 
     fn next_due(&self) -> Option<Instant> {
-        self.held.first_key_value().map(|((due, _), _)| *due)
+        self.timed.first_key_value().map(|((due, _), _)| *due)
     }
 
     /// Whether it takes more.
     fn has_room(&self) -> bool {
-        !self.is_closed && self.held.len() + self.at_work < self.most
+        !self.is_closed && self.fresh.len() + self.timed.len() + self.at_work < self.most
+    }
+
+    fn take_fresh(&mut self) -> Vec<Held<K, R>> {
+        self.at_work += self.fresh.len();
+        std::mem::take(&mut self.fresh)
     }
 
     fn take_due(&mut self, now: Instant) -> Vec<Held<K, R>> {
-        let later = self.held.split_off(&(now, u64::MAX));
-        let due: Vec<_> = std::mem::replace(&mut self.held, later).into_values().collect();
-        self.at_work = due.len();
+        let later = self.timed.split_off(&(now, u64::MAX));
+        let due: Vec<_> = std::mem::replace(&mut self.timed, later).into_values().collect();
+        self.at_work += due.len();
         due
     }
 
     /// Holds what is not done; returns what to tell of the others.
     fn sort(&mut self, worked: Vec<Answer<K, R>>, now: Instant) -> Vec<Progress<K, R>> {
-        self.at_work = 0;
+        self.at_work -= worked.len();
         let mut ended = Vec::new();
         for (key, worked) in worked {
             match worked {
@@ -149,12 +209,15 @@ impl<K: Send + 'static, R: Send + 'static> Stage<K, R> {
 async fn next_input<K: Send + 'static, R: Send + 'static>(
     runtime: &dyn Runtime,
     due: Option<Instant>,
-    work: Option<&mut BoxFuture<'_, Vec<Answer<K, R>>>>,
+    works: &mut Works<'_, K, R>,
     incoming: Option<&Receiver<Retiree<K, R>>>,
 ) -> Option<Input<K, R>> {
     let mut inputs: Vec<BoxFuture<'_, Input<K, R>>> = Vec::new();
-    if let Some(work) = work {
-        inputs.push(Box::pin(async { Input::Worked(work.await) }));
+    if let Some(work) = &mut works.fresh {
+        inputs.push(Box::pin(async { Input::Fresh(work.await) }));
+    }
+    if let Some(work) = &mut works.timed {
+        inputs.push(Box::pin(async { Input::Timed(work.await) }));
     } else if let Some(due) = due {
         let sleep = runtime.sleep_until(due);
         inputs.push(Box::pin(async {
@@ -178,7 +241,7 @@ fn advance<'a, K: Send + 'static, R: Send + 'static>(
     runtime: &'a dyn Runtime,
     due: Vec<Held<K, R>>,
     cancel: &Cancel,
-) -> BoxFuture<'a, Vec<Answer<K, R>>> {
+) -> BatchAtWork<'a, K, R> {
     let (keys, rests): (Vec<K>, Vec<_>) = due.into_iter().unzip();
     let cancel = cancel.clone();
     let work = move || {
@@ -217,14 +280,7 @@ mod tests {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         for days in [0, 1, 248, 249, 10_000] {
             let begun = Instant::now();
-            let mut stage = Stage {
-                begun,
-                most: 16,
-                held: BTreeMap::new(),
-                serial: 0,
-                at_work: 0,
-                is_closed: false,
-            };
+            let mut stage = Stage::new(begun);
             let (now, wait) = (begun + DAY * days, Duration::from_millis(11));
             let rest = Box::new(Rest);
             stage.hold(Retiree { key: (), rest, wait }, now);

@@ -20,7 +20,7 @@ mod verify;
 
 pub(crate) use compress::{CompressError, Packed, compress};
 pub(crate) use member::{Digest, Header, stored_length};
-pub(crate) use pipeline::Alone;
+pub(crate) use pipeline::{Alone, Help, Helpers};
 pub(crate) use verify::{HoldsError, VerifyError, holds, verify};
 
 /// How much is read at a time at most, and so how often the caller is asked whether to go on.

@@ -23,7 +23,7 @@ use super::retire::Output;
 use super::stopped::Stopped;
 use super::temp::Temp;
 use super::tree::make_folders;
-use crate::codec::{self, Alone, CompressError, Header, Packed, VerifyError};
+use crate::codec::{self, CompressError, Header, Helpers, Packed, VerifyError};
 use crate::model::{Error, Level, Reason, Step};
 use crate::policy::OnConflict;
 
@@ -75,6 +75,18 @@ impl OutputPlace<'_> {
     }
 }
 
+/// What a commit asks of whoever wants it, and tells.
+pub(crate) struct Caller<'a> {
+    /// Threads that a large file may be compressed with.
+    pub(crate) helpers: &'a dyn Helpers,
+    /// Whether to stop; asked between blocks of at most 256 KiB.
+    pub(crate) cancel: &'a dyn Fn() -> bool,
+    /// Hears how many bytes of the original have been read.
+    pub(crate) progress: &'a mut dyn FnMut(u64),
+    /// Hears what was less than perfect about the output's metadata, and of a name that somebody took meanwhile.
+    pub(crate) warn: &'a mut dyn FnMut(String),
+}
+
 /// How a commit ended, where nothing failed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Done {
@@ -97,8 +109,7 @@ pub(crate) enum Done {
 /// Turns a file that was found ready into its `.gz`, steps 1 to 5; [`Rest::advance`](super::Rest::advance) does the others. Blocks, for as long
 /// as compressing takes.
 ///
-/// `parent` is the folder in which it was found. `cancel` is asked between blocks of at most 256 KiB; `progress` hears how many bytes of the
-/// original have been read; `warn` hears what was less than perfect about the output's metadata, and of a name that somebody took meanwhile.
+/// `parent` is the folder in which it was found.
 ///
 /// Whatever happens, the original's bytes are under a name: its own, or, once they were verified, the output's.
 ///
@@ -110,41 +121,32 @@ pub(crate) fn commit(
     parent: &Arc<Folder>,
     place: OutputPlace<'_>,
     plan: Plan,
-    cancel: &dyn Fn() -> bool,
-    progress: &mut dyn FnMut(u64),
-    warn: &mut dyn FnMut(String),
+    caller: Caller<'_>,
 ) -> Result<Advanced, Error> {
     let original = Original {
         candidate,
         parent: Arc::clone(parent),
         plan,
     };
-    let commit = Commit {
-        original,
-        cancel,
-        progress,
-        warn,
-    };
+    let commit = Commit { original, caller };
     commit.run(place).or_else(Stopped::into_advanced)
 }
 
 struct Commit<'a> {
     original: Original,
-    cancel: &'a dyn Fn() -> bool,
-    progress: &'a mut dyn FnMut(u64),
-    warn: &'a mut dyn FnMut(String),
+    caller: Caller<'a>,
 }
 
 impl Commit<'_> {
     fn run(mut self, place: OutputPlace<'_>) -> Result<Advanced, Stopped> {
         // 1: the candidate comes open and leased, with the snapshot that found it ready.
-        let output = place.open(&self.original.parent, self.original.plan.durable, self.warn)?;
+        let output = place.open(&self.original.parent, self.original.plan.durable, self.caller.warn)?;
         // What an earlier run left, and what can't have a name, is known before the work.
-        match self.original.choose_name(&output, None, self.cancel)? {
+        match self.original.choose_name(&output, None, self.caller.cancel)? {
             Naming::Pass(reason) => return Ok(Advanced::Done(Done::Pass(reason))),
             Naming::Same(twin) => {
                 let output = Output::of_earlier_run(output, twin);
-                return publish::quarantine(self.original, output, self.cancel, self.warn);
+                return publish::quarantine(self.original, output, self.caller.cancel, self.caller.warn);
             }
             Naming::Free(_) | Naming::Over(_) => {}
         }
@@ -159,7 +161,7 @@ impl Commit<'_> {
             lease::release(&candidate.file);
         }
         // 5
-        metadata::copy(&candidate.file, &candidate.status, temp.file(), self.warn);
+        metadata::copy(&candidate.file, &candidate.status, temp.file(), self.caller.warn);
         // 6 to 8 need no worker.
         Ok(Advanced::publishing(Publishing {
             original: self.original,
@@ -178,12 +180,12 @@ impl Commit<'_> {
             modified: u32::try_from(candidate.status.fingerprint.modified.seconds).unwrap_or(0),
         };
         let source = FromStart::new(&candidate.file);
-        let result = codec::compress(source, temp.file(), &header, plan.level, &Alone, |bytes| {
-            (self.progress)(bytes);
+        let result = codec::compress(source, temp.file(), &header, plan.level, self.caller.helpers, |bytes| {
+            (self.caller.progress)(bytes);
             if bytes > size {
                 return Err(Stopped::Changed);
             }
-            self.original.go_on(self.cancel)
+            self.original.go_on(self.caller.cancel)
         });
         match result {
             Ok(packed) if packed.content.length == size => Ok(packed),
@@ -197,7 +199,7 @@ impl Commit<'_> {
 
     /// Step 4: what was proven block by block to be what was read is read back, and must be what was written.
     fn verify(&self, temp: &Temp, written: &Packed, output: &Folder) -> Result<(), Stopped> {
-        let go_on = |_| self.original.go_on(self.cancel);
+        let go_on = |_| self.original.go_on(self.caller.cancel);
         match codec::verify(FromStart::new(temp.file()), written, go_on) {
             Ok(()) => Ok(()),
             Err(VerifyError::Stopped(stopped)) => Err(stopped),

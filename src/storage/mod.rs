@@ -28,7 +28,7 @@ mod temp;
 mod tree;
 
 pub(crate) use advance::{Advanced, Rest};
-pub(crate) use commit::{Done, OutputPlace, Plan, commit};
+pub(crate) use commit::{Caller, Done, OutputPlace, Plan, commit};
 pub(crate) use dir::{Folder, is_gone};
 pub(crate) use marker::Marker;
 pub(crate) use ready::{Candidate, Look, Rules, look};

@@ -21,13 +21,13 @@ use super::{BoxFuture, Runtime};
 const MOST_STEPS: u64 = 1_000_000;
 
 thread_local! {
-    /// For how long the work that is running goes on.
+    /// How much of the time of the work that is running is over.
     static TAKES: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// To be called inside blocking work: it goes on for so long, and nobody hears of what it did before.
+/// To be called inside blocking work: so much more of its time is over. Nobody hears of what it did before it has ended.
 pub(crate) fn take_time(time: Duration) {
-    TAKES.set(time);
+    TAKES.set(TAKES.get() + time);
 }
 
 /// Runs tasks and blocking work. Dropping it drops them all.
@@ -202,10 +202,9 @@ impl Simulator {
 
     fn run(&self, work: Work) {
         self.world.lock().held = Some(Vec::new());
-        TAKES.set(Duration::ZERO);
         let _ = catch_unwind(AssertUnwindSafe(work.run));
         let mut state = self.world.lock();
-        let at = state.now + TAKES.get();
+        let at = state.now + TAKES.take();
         for waker in state.held.take().unwrap_or_default() {
             state.serial += 1;
             let key = (at, state.serial);
@@ -321,7 +320,7 @@ impl Runtime for SimulatedRuntime {
     }
 
     fn now(&self) -> Instant {
-        self.0.base + self.0.lock().now
+        self.0.base + self.0.lock().now + TAKES.get()
     }
 }
 

@@ -16,6 +16,7 @@ use super::simulator::take_time;
 use super::{Happening, Millis};
 use crate::agent::job::{Attempt, Batch, Cancel, Job, Walk};
 use crate::agent::pool::{Unfinished, Worked};
+use crate::codec::Helpers;
 use crate::model::{Class, Error, Observer, Reason, Report, Step};
 use crate::policy::WatchId;
 use crate::runtime::Runtime;
@@ -204,7 +205,7 @@ impl SimulatedFolder {
 }
 
 impl Job for SimulatedFolder {
-    fn attempt(&self, file: &Path, cancel: &Cancel) -> Worked<Attempt> {
+    fn attempt(&self, file: &Path, _: &dyn Helpers, cancel: &Cancel) -> Worked<Attempt> {
         assert_may_block("a job");
         let mut state = self.world.lock();
         let takes = state.job_takes(self.watch, file);

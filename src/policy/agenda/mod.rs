@@ -95,6 +95,11 @@ impl Agenda {
         }
     }
 
+    /// From now on so many files are handed out at once; what is handed out already stays so.
+    pub(crate) fn begin_at_most(&mut self, files: usize) {
+        self.limits.begun = files;
+    }
+
     /// Something happened to a file: it was created, renamed to this name, or closed by a writer.
     pub(crate) fn handle_event(&mut self, file: &FileId, now: Instant) {
         let Some(scans) = self.watches.get_mut(&file.watch) else {

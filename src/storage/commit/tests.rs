@@ -16,6 +16,7 @@ use std::time::SystemTime;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use super::*;
+use crate::codec::Alone;
 use crate::model::Class;
 use crate::policy::{WriterCheck, quarantined_original};
 use crate::storage::{Advanced, Done, Look, Rest, Rules, Syncs, look, select_everything};
@@ -89,13 +90,16 @@ impl Scene {
             &self.folder(),
             OutputPlace::Beside,
             self.plan(),
-            &|| false,
-            &mut |_| {
-                if let Some(act) = meanwhile.take() {
-                    act(self);
-                }
+            Caller {
+                helpers: &Alone,
+                cancel: &|| false,
+                progress: &mut |_| {
+                    if let Some(act) = meanwhile.take() {
+                        act(self);
+                    }
+                },
+                warn: &mut |warning| panic!("{warning}"),
             },
-            &mut |warning| panic!("{warning}"),
         );
         finish(committed?)
     }
@@ -108,9 +112,12 @@ impl Scene {
             &self.folder(),
             OutputPlace::Beside,
             self.plan(),
-            &|| false,
-            &mut |_| (),
-            &mut |_| (),
+            Caller {
+                helpers: &Alone,
+                cancel: &|| false,
+                progress: &mut |_| (),
+                warn: &mut |_| (),
+            },
         );
         published(committed.unwrap())
     }
@@ -366,9 +373,12 @@ fn garbage_from_the_engine_is_refused() {
             parent: Arc::clone(&folder),
             plan: scene.plan(),
         },
-        cancel: &|| false,
-        progress: &mut |_| (),
-        warn: &mut |_| (),
+        caller: Caller {
+            helpers: &Alone,
+            cancel: &|| false,
+            progress: &mut |_| (),
+            warn: &mut |_| (),
+        },
     };
     let temp = Temp::create(&folder, OsStr::new("F")).unwrap();
     let packed = commit.compress(&temp, &folder).unwrap();
@@ -397,9 +407,12 @@ fn cancelled_at_any_block_nothing_is_left_behind() {
             &scene.folder(),
             OutputPlace::Beside,
             scene.plan(),
-            &cancel,
-            &mut |_| (),
-            &mut |_| (),
+            Caller {
+                helpers: &Alone,
+                cancel: &cancel,
+                progress: &mut |_| (),
+                warn: &mut |_| (),
+            },
         );
         let done = end(committed.unwrap(), &cancel, &mut |_| ()).unwrap();
         if is_compressed(&done) {
@@ -461,9 +474,12 @@ fn an_output_tree_mirrors_the_source() {
         &parent,
         place,
         scene.plan(),
-        &|| false,
-        &mut |_| (),
-        &mut |_| (),
+        Caller {
+            helpers: &Alone,
+            cancel: &|| false,
+            progress: &mut |_| (),
+            warn: &mut |_| (),
+        },
     );
     assert!(is_compressed(&finish(committed.unwrap()).unwrap()));
     assert_eq!(scene.unpacked("out/a/b/F.gz"), b"text");
@@ -502,9 +518,12 @@ fn a_full_disk_is_a_transient_failure_and_the_original_stays() {
             &folder,
             OutputPlace::Beside,
             scene.plan(),
-            &|| false,
-            &mut |_| (),
-            &mut |_| (),
+            Caller {
+                helpers: &Alone,
+                cancel: &|| false,
+                progress: &mut |_| (),
+                warn: &mut |_| (),
+            },
         )
     };
     let names: Vec<_> = fs::read_dir(scene.path("small"))

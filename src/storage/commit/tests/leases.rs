@@ -33,9 +33,12 @@ fn commit_leased(scene: &Scene, meanwhile: impl FnOnce()) -> Advanced {
         &scene.folder(),
         OutputPlace::Beside,
         scene.plan(),
-        &|| false,
-        act,
-        &mut |_| (),
+        Caller {
+            helpers: &Alone,
+            cancel: &|| false,
+            progress: act,
+            warn: &mut |_| (),
+        },
     )
     .unwrap()
 }

@@ -1,0 +1,99 @@
+//! One task after the other on the same thread, for as long as they are short: to wake a thread for each of many small files costs more
+//! than the files.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender};
+
+use crate::runtime::Runtime;
+
+use super::lend::Lender;
+use super::pace::Pace;
+use super::pool::{Progress, Task, Worked};
+use super::retire::Retiree;
+
+/// No further task is begun in a burst that has gone on for so long.
+const LONGEST: Duration = Duration::from_millis(1);
+
+/// A worker's place: where its tasks come from, and where they go.
+pub(super) struct Bench<K, R> {
+    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) tasks: Receiver<Task<K, R>>,
+    pub(super) results: Sender<Progress<K, R>>,
+    pub(super) retirees: Sender<Retiree<K, R>>,
+    pub(super) lender: Lender,
+    pub(super) pace: Arc<Pace>,
+}
+
+/// What came of a task, as far as nobody was told.
+pub(super) struct Outcome<K, R> {
+    pub(super) progress: Option<Progress<K, R>>,
+    pub(super) retiree: Option<Retiree<K, R>>,
+}
+
+impl<K: Clone, R> Bench<K, R> {
+    /// Does this task and then, for a short time, those that wait. What comes of each is handed on before the next is begun; returns what
+    /// is left to hand on. Blocks, as the tasks do.
+    pub(super) fn work_off(&self, first: Task<K, R>) -> Outcome<K, R> {
+        let began = self.runtime.now();
+        let mut task_began = began;
+        let mut task = first;
+        loop {
+            let mut outcome = self.work(task);
+            let now = self.runtime.now();
+            self.pace.note(now.saturating_duration_since(task_began));
+            task_began = now;
+            let is_over = now.saturating_duration_since(began) >= LONGEST;
+            if is_over || self.tasks.is_empty() || !self.hand_on(&mut outcome) {
+                return outcome;
+            }
+            let Ok(next) = self.tasks.try_recv() else {
+                return outcome;
+            };
+            task = next;
+        }
+    }
+
+    /// A panic is one task's.
+    fn work(&self, Task { key, work }: Task<K, R>) -> Outcome<K, R> {
+        let (progress, retiree) = match catch_unwind(AssertUnwindSafe(|| work(&self.lender))) {
+            Ok(Worked::Later(rest, wait)) => (Progress::Later(key.clone()), Some(Retiree { key, rest, wait })),
+            Ok(Worked::Ended(result)) => (Progress::Ended(key, Some(result)), None),
+            Err(_) => (Progress::Ended(key, None), None),
+        };
+        Outcome {
+            progress: Some(progress),
+            retiree,
+        }
+    }
+
+    /// False where a channel is full, or closed. That a task is retiring is told before it is, so that its end is not told first.
+    fn hand_on(&self, outcome: &mut Outcome<K, R>) -> bool {
+        outcome.progress = take_in(&self.results, outcome.progress.take());
+        if outcome.progress.is_none() {
+            outcome.retiree = take_in(&self.retirees, outcome.retiree.take());
+        }
+        outcome.progress.is_none() && outcome.retiree.is_none()
+    }
+}
+
+/// Returns what the channel does not take.
+fn take_in<T>(channel: &Sender<T>, message: Option<T>) -> Option<T> {
+    let unsent = channel.try_send(message?).err()?;
+    Some(unsent.into_inner())
+}
+
+impl<K, R> Clone for Bench<K, R> {
+    fn clone(&self) -> Self {
+        Bench {
+            runtime: Arc::clone(&self.runtime),
+            tasks: self.tasks.clone(),
+            results: self.results.clone(),
+            retirees: self.retirees.clone(),
+            lender: self.lender.clone(),
+            pace: Arc::clone(&self.pace),
+        }
+    }
+}
