@@ -25,7 +25,7 @@ const DESCRIPTORS_EACH: u64 = 4;
 fn most() -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let files = limit.saturating_sub(256) / DESCRIPTORS_EACH;
-    usize::try_from(files).unwrap_or(usize::MAX).clamp(16, 2048)
+    usize::try_from(files).unwrap_or(usize::MAX).clamp(16, 4096)
 }
 
 /// How many of them may be on the way, while the stage is at others.

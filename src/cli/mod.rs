@@ -5,6 +5,7 @@ mod both;
 mod check;
 mod completions;
 mod compress;
+mod descriptors;
 mod dry_run;
 mod exit;
 mod man;
@@ -38,6 +39,7 @@ pub fn main() -> ExitCode {
 }
 
 fn execute(cli: &Cli) -> Exit {
+    descriptors::raise_limit();
     let result = match &cli.command {
         Action::Run(arguments) => run::run(&cli.common, arguments),
         Action::Compress(arguments) => compress::run(&cli.common, arguments),

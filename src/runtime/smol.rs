@@ -49,7 +49,7 @@ impl Smol {
 /// Runs tasks until `stopped` closes. A task's panic comes out of `run`; the other tasks go on.
 fn run(executor: &Executor<'static>, stopped: &async_channel::Receiver<()>) {
     let until_stopped = || {
-        let _ = smol::block_on(executor.run(stopped.recv()));
+        let _ = smol::future::block_on(executor.run(stopped.recv()));
     };
     while catch_unwind(AssertUnwindSafe(until_stopped)).is_err() {}
 }
