@@ -1,5 +1,6 @@
 //! What is asked of a deflate library, and which one is asked.
 
+use super::member::Digest;
 use crate::model::Level;
 
 /// The engine that the features give: the faster one where it is built in.
@@ -18,6 +19,9 @@ pub(super) struct Block<'a> {
     pub(super) last: bool,
 }
 
+/// An empty final block, and so the end of any stream that is at a byte boundary between two blocks.
+pub(super) const END: [u8; 5] = [1, 0, 0, 0xff, 0xff];
+
 /// What an engine finds wrong, to complete "the output is wrong: …".
 pub(super) type Fault = &'static str;
 
@@ -33,7 +37,13 @@ pub(super) trait Engine: 'static {
     fn deflate(&mut self, block: &Block<'_>, output: &mut Vec<u8>) -> Result<(), Fault>;
 
     /// Decompresses `data` into `content` as a reader would, who comes to it after `block.before`; returns how much it was. Afterwards the
-    /// data is proven to end on a byte boundary, between two deflate blocks, and to be final exactly where the block is the last one. `content` has room
-    /// for more than the block, so that too much is noticed.
-    fn inflate(&mut self, block: &Block<'_>, data: &mut Vec<u8>, content: &mut [u8]) -> Result<usize, Fault>;
+    /// data is proven to end on a byte boundary, between two deflate blocks, to be final exactly where the block is the last one, and to
+    /// decompress to something that has the digest `expected`. `content` has room for more than the block, so that too much is noticed.
+    fn inflate(
+        &mut self,
+        block: &Block<'_>,
+        expected: Digest,
+        data: &mut Vec<u8>,
+        content: &mut [u8],
+    ) -> Result<usize, Fault>;
 }

@@ -3,15 +3,13 @@
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::engine::{Block, Engine, Fault};
+use super::engine::{Block, END, Engine, Fault};
+use super::member::Digest;
 use super::stored::stored_size;
 use crate::model::Level;
 
 /// The library's level for each of ours: the fastest whose output is no larger than gzip's, as measured (docs/performance.md).
 const LEVELS: [u32; 9] = [2, 3, 3, 4, 5, 7, 7, 8, 8];
-
-/// An empty final block, and so the end of any stream that is at a byte boundary between two blocks.
-const END: [u8; 5] = [1, 0, 0, 0xff, 0xff];
 
 pub(super) struct Flate {
     level: Compression,
@@ -64,7 +62,13 @@ impl Engine for Flate {
         }
     }
 
-    fn inflate(&mut self, block: &Block<'_>, data: &mut Vec<u8>, content: &mut [u8]) -> Result<usize, Fault> {
+    fn inflate(
+        &mut self,
+        block: &Block<'_>,
+        expected: Digest,
+        data: &mut Vec<u8>,
+        content: &mut [u8],
+    ) -> Result<usize, Fault> {
         self.decompress.reset(false);
         if !block.before.is_empty() {
             let set = self.decompress.set_dictionary(block.before);
@@ -77,7 +81,11 @@ impl Engine for Flate {
         if !block.last && !self.feed_end(data.len(), content)? {
             return Err("a block does not end on a byte boundary");
         }
-        usize::try_from(self.decompress.total_out()).map_err(|_| "it is too long")
+        let made = usize::try_from(self.decompress.total_out()).map_err(|_| "it is too long")?;
+        if content.get(..made).map(Digest::of) != Some(expected) {
+            return Err("its content is not what was read");
+        }
+        Ok(made)
     }
 }
 

@@ -1,21 +1,16 @@
 //! The engine of the program: libdeflate, the fastest there is for its output's size. It compresses a buffer at a time into a stream that is
 //! final and ends at any bit; so each block is compressed alone, and [`reopen`] makes its stream one that goes on.
 
-use libdeflater::{CompressionLvl, Compressor, Decompressor};
-use miniz_oxide::inflate::TINFLStatus;
-use miniz_oxide::inflate::core::inflate_flags::{
-    TINFL_FLAG_STOP_ON_BLOCK_BOUNDARY, TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
-};
-use miniz_oxide::inflate::core::{BlockBoundaryState, DecompressorOxide, decompress};
-
-use super::engine::{Block, Engine, Fault};
+use super::engine::{Block, END, Engine, Fault};
 use super::flate::Flate;
 use super::kept::Room;
 use super::member::{Digest, Header};
+use super::scan::Scanner;
 use crate::model::Level;
+use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
 /// The library's level for each of ours: its outputs are smaller than gzip's on logs, and about as small on other data (docs/performance.md).
-const LEVELS: [i32; 9] = [2, 3, 3, 4, 6, 7, 7, 8, 8];
+const LEVELS: [i32; 9] = [1, 1, 1, 3, 5, 5, 6, 7, 8];
 
 /// Blocks shorter than this the library may store, whatever is in them; the other engine takes them.
 const TINY: usize = 56;
@@ -24,10 +19,9 @@ pub(super) struct Libdeflate {
     level: Level,
     compressor: Compressor,
     decompressor: Decompressor,
-    /// The decompressor that stops between deflate blocks.
-    stopping: Box<DecompressorOxide>,
+    scanner: Scanner,
     /// Made when it is needed.
-    for_tiny: Option<Flate>,
+    flate: Option<Flate>,
     /// Where the library writes to.
     room: Room,
     /// A block's data made a member.
@@ -43,8 +37,8 @@ impl Engine for Libdeflate {
             level,
             compressor: Compressor::new(its_level.unwrap_or_default()),
             decompressor: Decompressor::new(),
-            stopping: Box::default(),
-            for_tiny: None,
+            scanner: Scanner::default(),
+            flate: None,
             room: Room::default(),
             member: Vec::new(),
         }
@@ -52,8 +46,7 @@ impl Engine for Libdeflate {
 
     fn deflate(&mut self, block: &Block<'_>, output: &mut Vec<u8>) -> Result<(), Fault> {
         if block.bytes.len() < TINY && block.last {
-            let flate = self.for_tiny.get_or_insert_with(|| Flate::new(self.level));
-            return flate.deflate(block, output);
+            return self.deflate_otherwise(block, output);
         }
         let bound = self.compressor.deflate_compress_bound(block.bytes.len());
         let room = self.room.of(bound);
@@ -63,71 +56,62 @@ impl Engine for Libdeflate {
         Ok(())
     }
 
-    fn inflate(&mut self, block: &Block<'_>, data: &mut Vec<u8>, content: &mut [u8]) -> Result<usize, Fault> {
-        if block.last {
-            self.inflate_final(block, data, content)
-        } else {
-            reopen(&mut self.stopping, data, content)
+    fn inflate(
+        &mut self,
+        block: &Block<'_>,
+        expected: Digest,
+        data: &mut Vec<u8>,
+        content: &mut [u8],
+    ) -> Result<usize, Fault> {
+        if !block.last && reopen(&mut self.scanner, data).is_none() {
+            self.deflate_otherwise(block, data)?;
         }
-    }
-}
-
-impl Libdeflate {
-    /// The fast decompressor does not tell where a stream ended. But before that which follows in a member, the checksum and the length, it must.
-    fn inflate_final(&mut self, block: &Block<'_>, data: &[u8], content: &mut [u8]) -> Result<usize, Fault> {
+        // The fast decompressor does not tell where a stream ended. But before that which follows in a member, checksum and length, it must.
         self.member.clear();
         self.member.extend(Header::default().encode(Level::default()));
         self.member.extend_from_slice(data);
-        self.member.extend(Digest::of(block.bytes).trailer());
+        if !block.last {
+            self.member.extend(END);
+        }
+        self.member.extend(expected.trailer());
         let made = self.decompressor.gzip_decompress(&self.member, content);
         made.map_err(|_| "corrupt deflate data, or it is not what was read")
     }
 }
 
-/// Decompresses `data`, a whole stream, into `content`, and makes it one that another can follow: its final block becomes one that is not,
-/// and an empty stored block brings it to a byte boundary (RFC 1951, sections 3.2.3 and 3.2.4). What is decompressed is the data as it
-/// will be, the added block included.
-fn reopen(inflate: &mut DecompressorOxide, data: &mut Vec<u8>, content: &mut [u8]) -> Result<usize, Fault> {
-    const FLAGS: u32 = TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF | TINFL_FLAG_STOP_ON_BLOCK_BOUNDARY;
-    let (mut taken, mut made) = (0, 0);
-    let mut boundary = BlockBoundaryState::default();
-    loop {
-        if taken == data.len() {
-            if boundary.num_bits == 0 {
-                return Ok(made);
-            }
-            close(boundary.num_bits, data);
-        }
-        // The bits of the last byte taken are in the decompressor already.
-        let unused = boundary.num_bits;
-        let (at, bit) = if unused == 0 {
-            (taken, 0)
-        } else {
-            (taken - 1, 8 - unused)
-        };
-        let byte = data.get_mut(at).ok_or("it ends early")?;
-        *byte &= !(1 << bit);
-        boundary.bit_buf &= !1;
-        *inflate = DecompressorOxide::from_block_boundary_state(&boundary);
-
-        let (status, consumed, produced) = decompress(inflate, &data[taken..], content, made, FLAGS);
-        taken += consumed;
-        made += produced;
-        boundary = match (status, inflate.block_boundary_state()) {
-            (TINFLStatus::BlockBoundary, Some(boundary)) => boundary,
-            _ => return Err("corrupt deflate data"),
-        };
+impl Libdeflate {
+    /// Has the other engine do it.
+    fn deflate_otherwise(&mut self, block: &Block<'_>, output: &mut Vec<u8>) -> Result<(), Fault> {
+        output.clear();
+        let flate = self.flate.get_or_insert_with(|| Flate::new(self.level));
+        flate.deflate(block, output)
     }
 }
 
-/// Appends an empty stored block to data whose last byte has `unused` bits left, all of them zero or not part of it. Its header's three bits
-/// are zero, and so are those up to the next byte.
-fn close(unused: u8, data: &mut Vec<u8>) {
-    if let Some(last) = data.last_mut() {
-        *last &= 0xff >> unused;
+/// Makes `data`, a whole stream, one that another can follow: its final block becomes one that is not, and an empty stored block brings it
+/// to a byte boundary (RFC 1951, sections 3.2.3 and 3.2.4). None where it is no deflate data or something follows it.
+fn reopen(scanner: &mut Scanner, data: &mut Vec<u8>) -> Option<()> {
+    let last = scanner.last_block(data)?;
+    if last.end.div_ceil(8) != data.len() {
+        return None;
     }
-    if unused < 3 {
+    *data.get_mut(last.begin / 8)? &= !(1 << (last.begin % 8));
+    close(last.end % 8, data);
+    Some(())
+}
+
+/// Brings data of whose last byte `used` bits are used, or all where that is 0, to a byte boundary with an empty stored block. Its header's
+/// three bits are zero, and so are those up to the next byte.
+fn close(used: usize, data: &mut Vec<u8>) {
+    let Some(last) = data.last_mut().filter(|_| used > 0) else {
+        return;
+    };
+    *last &= (1 << used) - 1;
+    if 8 - used < 3 {
         data.push(0);
     }
     data.extend([0, 0, 0xff, 0xff]);
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@ mod pipeline;
 mod prove;
 #[cfg(test)]
 mod samples;
+#[cfg(feature = "libdeflate")]
+mod scan;
 mod source;
 mod stored;
 mod unpack;

@@ -124,7 +124,7 @@ macro_rules! of_engine {
                     text(20),
                     text(30_000),
                     text(2 * BLOCK + 30_000),
-                    noise(BLOCK + 9),
+                    noise(BLOCK + 90),
                 ] {
                     for spoil in 0..SPOILS.len() {
                         SPOIL.set(spoil);
@@ -212,8 +212,14 @@ impl<N: Engine> Engine for Garbage<N> {
         Ok(())
     }
 
-    fn inflate(&mut self, block: &Block<'_>, data: &mut Vec<u8>, content: &mut [u8]) -> Result<usize, Fault> {
-        self.0.inflate(block, data, content)
+    fn inflate(
+        &mut self,
+        block: &Block<'_>,
+        expected: Digest,
+        data: &mut Vec<u8>,
+        content: &mut [u8],
+    ) -> Result<usize, Fault> {
+        self.0.inflate(block, expected, data, content)
     }
 }
 

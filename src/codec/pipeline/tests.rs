@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::super::compress::{Packed, compress_with};
 use super::super::engine::{Best, Block};
 use super::super::flate::Flate;
-use super::super::member::Header;
+use super::super::member::{Digest, Header};
 use super::super::samples::{noise, text};
 use super::super::verify::holds;
 use super::super::{BLOCK, STEP};
@@ -161,8 +161,14 @@ macro_rules! engine_that {
                 self.0.deflate(block, output)
             }
 
-            fn inflate(&mut self, block: &Block<'_>, data: &mut Vec<u8>, content: &mut [u8]) -> Result<usize, Fault> {
-                self.0.inflate(block, data, content)
+            fn inflate(
+                &mut self,
+                block: &Block<'_>,
+                expected: Digest,
+                data: &mut Vec<u8>,
+                content: &mut [u8],
+            ) -> Result<usize, Fault> {
+                self.0.inflate(block, expected, data, content)
             }
         }
     };
