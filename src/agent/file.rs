@@ -162,21 +162,18 @@ impl Named {
     }
 
     fn parent(&self) -> Result<Arc<Folder>, Error> {
-        let parent = match &self.within {
-            Some((root, relative)) => root.folder(relative.parent().unwrap_or(Path::new("")))?,
-            None => match self.path.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => Folder::open(parent)?,
-                _ => Folder::open(Path::new("."))?,
-            },
-        };
-        Ok(Arc::new(parent))
+        if let Some((root, relative)) = &self.within {
+            return root.folder_or_self(relative.parent().unwrap_or(Path::new("")));
+        }
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Folder::open(parent.unwrap_or(Path::new("."))).map(Arc::new)
     }
 }
 
 /// Where named files are worked on: what is the same for all of them.
 pub(super) struct Desk {
     options: FileOptions,
-    output: Option<Folder>,
+    output: Option<Arc<Folder>>,
     rules: Rules,
     observer: Arc<dyn Observer>,
     abort: Cancel,
@@ -190,7 +187,7 @@ impl Desk {
             None => None,
             Some(path) => {
                 std::fs::create_dir_all(path).map_err(|cause| Error::new(Step::Create, path, cause))?;
-                Some(Folder::open(path)?)
+                Some(Arc::new(Folder::open(path)?))
             }
         };
         Ok(Desk {

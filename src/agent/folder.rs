@@ -38,8 +38,8 @@ pub(super) struct WatchedFolder {
 
 /// What the folder's path led to when it was last opened.
 struct Root {
-    folder: Folder,
-    output: Option<Folder>,
+    folder: Arc<Folder>,
+    output: Option<Arc<Folder>>,
 }
 
 /// Where the kernel's events would come from, and where they would go.
@@ -126,11 +126,11 @@ impl WatchedFolder {
     /// The folders to work in. An output folder that was replaced or removed meanwhile is opened or made anew.
     fn root_for_work(&self) -> Result<Arc<Root>, Error> {
         let known = self.root();
-        if known.output.as_ref().is_none_or(Folder::has_its_path) {
+        if known.output.as_ref().is_none_or(|output| output.has_its_path()) {
             return Ok(known);
         }
         let root = Arc::new(Root {
-            folder: known.folder.duplicate()?,
+            folder: Arc::clone(&known.folder),
             output: Root::open_output(&known.folder, &self.watch)?,
         });
         let mut current = lock(&self.root);
@@ -146,9 +146,9 @@ impl WatchedFolder {
             return Ok(Worked::Ended(Attempt::Gone));
         };
         let root = self.root_for_work()?;
-        let parent = match root.folder.folder(folder) {
+        let parent = match root.folder.folder_or_self(folder) {
             Err(error) if is_gone(&error) => return Ok(Worked::Ended(Attempt::Gone)),
-            parent => Arc::new(parent?),
+            parent => parent?,
         };
         if is_leftover(name) {
             return self.recover(&root, &parent, file).map(Worked::Ended);
@@ -353,7 +353,7 @@ impl FolderWalk {
                 path.parent().unwrap_or(Path::new("")),
                 path.file_name().unwrap_or_default(),
             );
-            let recovered = output.folder(folder).map(Arc::new).and_then(|parent| {
+            let recovered = output.folder_or_self(folder).and_then(|parent| {
                 let warn = &mut |message: String| self.observer.warning(&message);
                 recover(&parent, name, &OutputPlace::Beside, true, warn)
             });
@@ -367,17 +367,17 @@ impl FolderWalk {
 
 impl Root {
     fn open(watch: &Watch) -> Result<Self, Error> {
-        let folder = Folder::open(&watch.path)?;
+        let folder = Arc::new(Folder::open(&watch.path)?);
         // Where nothing below it can be opened at all, that is said now.
         folder.folder(Path::new(""))?;
         let output = Self::open_output(&folder, watch)?;
         Ok(Root { folder, output })
     }
 
-    fn open_output(folder: &Folder, watch: &Watch) -> Result<Option<Folder>, Error> {
+    fn open_output(folder: &Folder, watch: &Watch) -> Result<Option<Arc<Folder>>, Error> {
         match &watch.output_dir {
             None => Ok(None),
-            Some(path) => Ok(Some(folder.open_or_make_output(path)?)),
+            Some(path) => Ok(Some(Arc::new(folder.open_or_make_output(path)?))),
         }
     }
 }

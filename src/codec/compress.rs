@@ -32,6 +32,13 @@ pub(crate) struct Packed {
     pub(crate) data: Digest,
 }
 
+impl Packed {
+    /// Of the whole member, in bytes.
+    pub(crate) fn length(&self) -> u64 {
+        self.data.length + self.content.trailer().len() as u64
+    }
+}
+
 /// Reads `source` to its end and writes it to `output` as one gzip member. Every block was decompressed and compared with what had been
 /// read before it was written.
 ///

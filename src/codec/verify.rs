@@ -28,25 +28,26 @@ pub(crate) fn verify<E>(
     written: &Packed,
     mut check: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<(), VerifyError<E>> {
+    let trailer = written.content.trailer();
     let mut found = DigestBuilder::default();
     let mut room = room();
-    let bytes = room.of(STEP);
-    let mut data = member.by_ref().take(written.data.length);
     loop {
-        let length = read(&mut data, bytes).map_err(VerifyError::Read)?;
-        if length == 0 {
-            break;
-        }
-        found.update(&bytes[..length]);
+        let left = written.data.length - found.digest().length;
+        let step = usize::try_from(left).map_or(STEP, |left| left.min(STEP));
+        let is_last = step as u64 == left;
+        // The trailer, and the byte that must not be there, come with the last step.
+        let end = if is_last { trailer.len() + 1 } else { 0 };
+        let bytes = room.of(step + end);
+        let length = fill(&mut member, bytes).map_err(VerifyError::Read)?;
+        let (data, behind) = bytes[..length].split_at(step.min(length));
+        found.update(data);
         check(found.digest().length).map_err(VerifyError::Stopped)?;
-    }
-    let trailer = written.content.trailer();
-    let mut end = [0; 9];
-    let length = fill(&mut member, &mut end).map_err(VerifyError::Read)?;
-    if found.digest() == written.data && end[..length] == trailer {
-        Ok(())
-    } else {
-        Err(VerifyError::Wrong("it is not what was written"))
+        if is_last || data.len() < step {
+            let is_right = found.digest() == written.data && *behind == trailer;
+            return is_right
+                .then_some(())
+                .ok_or(VerifyError::Wrong("it is not what was written"));
+        }
     }
 }
 

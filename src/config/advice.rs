@@ -8,7 +8,7 @@ use super::diagnostic::Diagnostic;
 use super::file::Entry;
 use crate::model::{Escaped, Reason};
 use crate::policy::{OnConflict, Select, Watch, WatcherChoice, WriterCheck};
-use crate::storage::remote_file_system;
+use crate::storage::{Folder, remote_file_system};
 
 /// Looks at all watches together. Asks the file system whether their folders are there.
 pub(super) fn warn(entries: &[Entry]) -> Vec<Diagnostic> {
@@ -54,7 +54,7 @@ fn check_folder(entry: &Entry) -> Option<Diagnostic> {
 
 /// There every file would be left alone.
 fn check_leases(entry: &Entry) -> Option<Diagnostic> {
-    let folder = fs::File::open(&entry.watch.path).ok()?;
+    let folder = Folder::open(&entry.watch.path).ok()?;
     let name = remote_file_system(&folder).filter(|_| entry.watch.writer_check == WriterCheck::Lease)?;
     let message = format!("files in {} will be left alone", Escaped(&entry.watch.path));
     let warning = entry.document.warning(entry.path.clone(), message);

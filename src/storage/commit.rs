@@ -48,7 +48,7 @@ pub(crate) enum OutputPlace<'a> {
     Beside,
     /// Into the same subfolder of another folder; what is missing of it is made.
     Tree {
-        output: &'a Folder,
+        output: &'a Arc<Folder>,
         /// The watched folder.
         source: &'a Folder,
         /// The original's folder, relative to `source`.
@@ -70,7 +70,7 @@ impl OutputPlace<'_> {
                 output,
                 source,
                 relative,
-            } => make_folders(output, source, relative, durable, warn).map(Arc::new),
+            } => make_folders(output, source, relative, durable, warn),
         }
     }
 }
@@ -142,14 +142,15 @@ impl Commit<'_> {
         // 1: the candidate comes open and leased, with the snapshot that found it ready.
         let output = place.open(&self.original.parent, self.original.plan.durable, self.caller.warn)?;
         // What an earlier run left, and what can't have a name, is known before the work.
-        match self.original.choose_name(&output, None, self.caller.cancel)? {
+        let free = match self.original.choose_name(&output, None, self.caller.cancel)? {
             Naming::Pass(reason) => return Ok(Advanced::Done(Done::Pass(reason))),
             Naming::Same(twin) => {
                 let output = Output::of_earlier_run(output, twin);
                 return publish::quarantine(self.original, output, self.caller.cancel, self.caller.warn);
             }
-            Naming::Free(_) | Naming::Over(_) => {}
-        }
+            Naming::Free(name) => Some(name),
+            Naming::Over(_) => None,
+        };
         // 2
         let temp = Temp::create(&output, &self.original.first_name())?;
         // 3
@@ -157,17 +158,24 @@ impl Commit<'_> {
         // 4: a writer need not wait while the output is made durable. In memory nothing else would tell of what it writes through a mapping.
         self.verify(&temp, &packed, &output)?;
         let candidate = &self.original.candidate;
-        if candidate.leased && !is_in_memory(&candidate.file) {
+        if candidate.leased && !is_in_memory(&self.original.parent) {
             lease::release(&candidate.file);
         }
         // 5
-        metadata::copy(&candidate.file, &candidate.status, temp.file(), self.caller.warn);
+        metadata::copy(
+            &candidate.file,
+            &candidate.status,
+            temp.file(),
+            temp.made(),
+            self.caller.warn,
+        );
         // 6 to 8 need no worker.
         Ok(Advanced::publishing(Publishing {
             original: self.original,
             temp,
             output,
-            digest: packed.content,
+            free,
+            packed,
         }))
     }
 
@@ -179,7 +187,7 @@ impl Commit<'_> {
             name: candidate.name.as_encoded_bytes(),
             modified: u32::try_from(candidate.status.fingerprint.modified.seconds).unwrap_or(0),
         };
-        let source = FromStart::new(&candidate.file);
+        let source = FromStart::sized(&candidate.file, size);
         let result = codec::compress(source, temp.file(), &header, plan.level, self.caller.helpers, |bytes| {
             (self.caller.progress)(bytes);
             if bytes > size {
@@ -200,7 +208,7 @@ impl Commit<'_> {
     /// Step 4: what was proven block by block to be what was read is read back, and must be what was written.
     fn verify(&self, temp: &Temp, written: &Packed, output: &Folder) -> Result<(), Stopped> {
         let go_on = |_| self.original.go_on(self.caller.cancel);
-        match codec::verify(FromStart::new(temp.file()), written, go_on) {
+        match codec::verify(FromStart::sized(temp.file(), written.length()), written, go_on) {
             Ok(()) => Ok(()),
             Err(VerifyError::Stopped(stopped)) => Err(stopped),
             Err(VerifyError::Read(cause)) => Err(self.original.failed_on_output(Step::Verify, output, cause)),

@@ -71,7 +71,9 @@ pub(super) fn decide(
     check: &mut dyn FnMut() -> Result<(), Stopped>,
 ) -> Result<Naming, Stopped> {
     for number in 0..=HIGHEST_NUMBER {
-        check()?;
+        if number > 0 {
+            check()?;
+        }
         let name = output_name(&question.candidate.name, number);
         let is_too_long = name.len() > LONGEST_NAME
             || !question.keep_original && question.candidate.name.len() + QUARANTINE_ADDS > LONGEST_NAME;

@@ -5,10 +5,12 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{CWD, Dir, DirEntry, FileType, Mode, OFlags, ResolveFlags, fsync, mkdirat, openat, openat2};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
 
+use super::remote::kind_of_file_system;
 use super::status::Status;
 use crate::model::{Error, Step};
 
@@ -17,18 +19,30 @@ use crate::model::{Error, Step};
 pub(crate) struct Folder {
     handle: OwnedFd,
     path: PathBuf,
+    /// What can't change while it is open is asked once.
+    identity: OnceLock<Identity>,
+    file_system: OnceLock<Option<u32>>,
 }
 
+/// Device and inode.
+type Identity = ((u32, u32), u64);
+
 impl Folder {
+    fn new(handle: OwnedFd, path: PathBuf) -> Self {
+        Folder {
+            handle,
+            path,
+            identity: OnceLock::new(),
+            file_system: OnceLock::new(),
+        }
+    }
+
     /// Opens a folder by a path that a person gave: symbolic links on the way are followed.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let handle = retry_on_intr(|| openat(CWD, path, flags, Mode::empty()))
             .map_err(|errno| Error::new(Step::Open, path, errno))?;
-        Ok(Folder {
-            handle,
-            path: path.to_owned(),
-        })
+        Ok(Folder::new(handle, path.to_owned()))
     }
 
     /// Opens a folder below this one: no symbolic link followed, no mount crossed. An empty path is this folder.
@@ -37,9 +51,18 @@ impl Folder {
     pub(crate) fn folder(&self, relative: &Path) -> Result<Self, Error> {
         let path = self.path.join(relative);
         match open_beneath(&self.handle, relative.as_os_str(), OFlags::DIRECTORY) {
-            Ok(handle) => Ok(Folder { handle, path }),
+            Ok(handle) => Ok(Folder::new(handle, path)),
             Err(Errno::NOSYS) => Err(Error::permanent(Step::Open, path, NO_OPENAT2)),
             Err(errno) => Err(Error::new(Step::Open, path, errno)),
+        }
+    }
+
+    /// The same, where an empty path needs no second handle.
+    pub(crate) fn folder_or_self(self: &Arc<Self>, relative: &Path) -> Result<Arc<Self>, Error> {
+        if relative.as_os_str().is_empty() {
+            Ok(Arc::clone(self))
+        } else {
+            self.folder(relative).map(Arc::new)
         }
     }
 
@@ -67,9 +90,15 @@ impl Folder {
     }
 
     /// Opens what has this name in this very folder, for reading; never a symbolic link, and never waiting. What it is must be asked
-    /// of the descriptor.
+    /// of the descriptor. Where we may ask for that, reading it leaves its access time as it is, which saves a write to its inode.
     pub(crate) fn open_file(&self, name: &OsStr) -> Result<File, Error> {
-        open_beneath(&self.handle, name, OFlags::NONBLOCK | OFlags::NOCTTY)
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let opened = match open_beneath(&self.handle, name, flags | OFlags::NOATIME) {
+            // It is somebody else's (open(2), `O_NOATIME`).
+            Err(Errno::PERM) => open_beneath(&self.handle, name, flags),
+            opened => opened,
+        };
+        opened
             .map(File::from)
             .map_err(|errno| Error::new(Step::Open, self.path_of(name), errno))
     }
@@ -89,9 +118,17 @@ impl Folder {
     }
 
     /// Device and inode: two folders with the same are the same folder, whatever their paths.
-    pub(crate) fn identity(&self) -> Result<((u32, u32), u64), Error> {
+    pub(crate) fn identity(&self) -> Result<Identity, Error> {
+        if let Some(&known) = self.identity.get() {
+            return Ok(known);
+        }
         let fingerprint = self.own_status()?.fingerprint;
-        Ok((fingerprint.device, fingerprint.inode))
+        Ok(*self.identity.get_or_init(|| (fingerprint.device, fingerprint.inode)))
+    }
+
+    /// The magic number of its file system (statfs(2)), which is that of every file opened in it, too, since no mount is crossed.
+    pub(super) fn file_system(&self) -> Option<u32> {
+        *self.file_system.get_or_init(|| kind_of_file_system(&self.handle))
     }
 
     /// Whether its path still leads to this folder. For paths that a person gave: symbolic links are followed.
@@ -111,10 +148,7 @@ impl Folder {
     /// Another handle on the same folder.
     pub(crate) fn duplicate(&self) -> Result<Self, Error> {
         match fcntl_dupfd_cloexec(&self.handle, 0) {
-            Ok(handle) => Ok(Folder {
-                handle,
-                path: self.path.clone(),
-            }),
+            Ok(handle) => Ok(Folder::new(handle, self.path.clone())),
             Err(errno) => Err(Error::new(Step::Open, &self.path, errno)),
         }
     }

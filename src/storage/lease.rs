@@ -28,7 +28,7 @@ pub(super) enum NoLease {
 pub(super) fn take(file: &File) -> Result<(), NoLease> {
     let descriptor = file.as_raw_fd();
     // The kernel tells of a writer by SIGIO, which ends a process that did not ask for it; SIGURG is ignored by one that did not. What
-    // counts is asked for, see `is_held`.
+    // counts is asked for, see `is_held`. Each time: with a lease the kernel forgets the signal, too.
     let taken =
         control(descriptor, F_SETSIG, libc::SIGURG).and_then(|_| control(descriptor, libc::F_SETLEASE, libc::F_RDLCK));
     match taken {

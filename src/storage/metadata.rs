@@ -7,8 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{
-    Mode, Timespec, Timestamps, XattrFlags, fchmod, fchown, fgetxattr, flistxattr, flistxattr_query, fremovexattr,
-    fsetxattr, futimens,
+    Mode, Timespec, Timestamps, XattrFlags, fchmod, fchown, fgetxattr, flistxattr, fremovexattr, fsetxattr, futimens,
 };
 use rustix::io::{Errno, retry_on_intr};
 
@@ -24,21 +23,21 @@ const NEVER_COPIED: [&[u8]; 3] = [b"security.capability", b"security.ima", b"sec
 /// The kernel's limit for a list of names and for one value (xattr(7)).
 const XATTR_MOST: usize = 64 * 1024;
 
-/// Gives `output`, a new file that only its owner may open, the metadata that `original` had when `status` was taken: extended
-/// attributes, owner, access control list, permissions (no setuid, setgid, sticky), times; in this order, since who sets an attribute
-/// must be allowed to write to the file, which the original's owner and permissions may forbid.
+/// Gives `output`, a new file that only its owner may open and that was `made` so, the metadata that `original` had when `status` was taken: extended attributes, owner, access control list, permissions (no
+/// setuid, setgid, sticky), times; in this order, since who sets an attribute must be allowed to write to the file, which the original's
+/// owner and permissions may forbid.
 ///
 /// What cannot be given is left out and told to `warn`. Where that is the owner or the access control list, group and others get no access.
-pub(super) fn copy(original: &File, status: &Status, output: &File, warn: &mut dyn FnMut(String)) {
+pub(super) fn copy(original: &File, status: &Status, output: &File, made: &Status, warn: &mut dyn FnMut(String)) {
     let mut copy = Copy {
         original: original.as_fd(),
         output: output.as_fd(),
         restrict: false,
         warn,
     };
-    copy.attributes();
-    copy.owner(status);
-    copy.access_list();
+    let has_list = copy.attributes();
+    copy.owner(status, made);
+    copy.access_list(has_list);
     copy.permissions(status);
     copy.times(status);
 }
@@ -51,8 +50,11 @@ pub(super) fn copy_access(original: impl AsFd, status: &Status, folder: impl AsF
         restrict: false,
         warn,
     };
-    copy.owner(status);
-    copy.access_list();
+    match Status::of(copy.output) {
+        Ok(made) => copy.owner(status, &made),
+        Err(errno) => copy.owner_is_not_kept(errno),
+    }
+    copy.access_list(true);
     copy.permissions(status);
 }
 
@@ -65,37 +67,53 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    fn owner(&mut self, status: &Status) {
-        let same = Status::of(self.output).is_ok_and(|now| (now.user, now.group) == (status.user, status.group));
-        if same {
+    fn owner(&mut self, status: &Status, made: &Status) {
+        if (made.user, made.group) == (status.user, status.group) {
             return;
         }
         if let Err(errno) = retry_on_intr(|| fchown(self.output, Some(status.user), Some(status.group))) {
-            self.restrict = true;
-            self.tell("the owner", errno, ", so group and others get no access");
+            self.owner_is_not_kept(errno);
         }
     }
 
-    /// All but the access control list.
-    fn attributes(&mut self) {
+    fn owner_is_not_kept(&mut self, errno: Errno) {
+        self.restrict = true;
+        self.tell("the owner", errno, ", so group and others get no access");
+    }
+
+    /// All but the access control list; whether the original may have one.
+    fn attributes(&mut self) -> bool {
         let names = match list(self.original) {
             Ok(names) => names,
-            Err(Errno::OPNOTSUPP) => return,
-            Err(errno) => return self.tell("the extended attributes", errno, ""),
+            Err(Errno::OPNOTSUPP) => return true,
+            Err(errno) => {
+                self.tell("the extended attributes", errno, "");
+                return true;
+            }
         };
-        let names = names.split(|&byte| byte == 0).filter(|name| !name.is_empty());
-        for name in names.filter(|name| *name != ACCESS_LIST && !NEVER_COPIED.contains(name)) {
-            if let Err(errno) = copy_attribute(self.original, self.output, name) {
+        let mut has_list = false;
+        for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
+            if name == ACCESS_LIST {
+                has_list = true;
+            } else if !NEVER_COPIED.contains(&name)
+                && let Err(errno) = copy_attribute(self.original, self.output, name)
+            {
                 let name = Escaped(Path::new(OsStr::from_bytes(name))).to_string();
                 self.tell(&format!("the extended attribute {name}"), errno, "");
             }
         }
+        has_list
     }
 
     /// The mode's group bits are only the list's upper bound, so without the list they would give the group too much. And a new file
     /// may have inherited a list from its folder, which the original has not.
-    fn access_list(&mut self) {
-        let result = match read(self.original, ACCESS_LIST) {
+    fn access_list(&mut self, may_have_one: bool) {
+        let list = if may_have_one {
+            read(self.original, ACCESS_LIST)
+        } else {
+            Ok(None)
+        };
+        let result = match list {
             Ok(Some(_)) if self.restrict => remove_access_list(self.output),
             Ok(Some(list)) => retry_on_intr(|| fsetxattr(self.output, ACCESS_LIST, &list, XattrFlags::empty())),
             Ok(None) => remove_access_list(self.output),
@@ -134,8 +152,11 @@ impl Copy<'_> {
 
 /// Names of all extended attributes that may be listed, each ended by NUL.
 fn list(file: BorrowedFd<'_>) -> rustix::io::Result<Vec<u8>> {
-    if retry_on_intr(|| flistxattr_query(file))? == 0 {
-        return Ok(Vec::new());
+    let mut few = [0; 512];
+    match retry_on_intr(|| flistxattr(file, &mut few[..])) {
+        Ok(length) => return Ok(few[..length].to_vec()),
+        Err(Errno::RANGE) => {}
+        Err(errno) => return Err(errno),
     }
     let mut names = vec![0; XATTR_MOST];
     let length = retry_on_intr(|| flistxattr(file, &mut names[..]))?;
@@ -170,7 +191,12 @@ fn copy_attribute(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &[u8]) -> rust
     }
 }
 
+/// Asked for first: the kernel knows by heart that a new file has none, and would write to the disk to remove it.
 fn remove_access_list(file: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    let mut none = [0_u8; 0];
+    if let Err(Errno::NODATA | Errno::OPNOTSUPP) = retry_on_intr(|| fgetxattr(file, ACCESS_LIST, &mut none[..])) {
+        return Ok(());
+    }
     match retry_on_intr(|| fremovexattr(file, ACCESS_LIST)) {
         Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
         result => result,
@@ -222,7 +248,9 @@ mod tests {
             let mut status = Status::of(&original).unwrap();
             change(&mut status);
             let mut warnings = Vec::new();
-            copy(&original, &status, &output, &mut |warning| warnings.push(warning));
+            let made = Status::of(&output).unwrap();
+            let warn = &mut |warning| warnings.push(warning);
+            copy(&original, &status, &output, &made, warn);
             warnings
         }
 
@@ -361,7 +389,8 @@ mod tests {
             restrict: true,
             warn: &mut |warning| panic!("{warning}"),
         };
-        copy.attributes();
+        assert!(copy.attributes());
+        copy.access_list(true);
         copy.permissions(&Status::of(&original).unwrap());
         assert_eq!(access_list(&pair.output()), None);
         assert_eq!(pair.mode(), 0o600);

@@ -16,6 +16,7 @@ mod original;
 mod positioned;
 mod publish;
 mod quarantine;
+mod random;
 mod ready;
 mod recover;
 mod remote;

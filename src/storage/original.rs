@@ -8,7 +8,6 @@ use super::commit::Plan;
 use super::conflict::{self, Naming, Question};
 use super::dir::Folder;
 use super::ready::Candidate;
-use super::status::Status;
 use super::stopped::Stopped;
 use crate::codec::Digest;
 use crate::model::{Error, Step};
@@ -46,15 +45,12 @@ impl Original {
         conflict::decide(&question, &mut || self.go_on(cancel))
     }
 
-    /// Step 7: the descriptor's file must be as the snapshot says, and the name must still be that file's.
+    /// Step 7: the name must still be the file's, and the file as the snapshot says. The name alone is asked: no other file has the
+    /// snapshot's inode while this one is open.
     pub(super) fn look_again(&self) -> Result<(), Stopped> {
-        let snapshot = self.candidate.status.fingerprint;
-        let now = Status::of(&self.candidate.file)
-            .map_err(|errno| self.failed(Step::Look, errno.into()))?
-            .fingerprint;
         match self.parent.status(&self.candidate.name)? {
             None => Err(Stopped::Gone),
-            Some(named) if named.fingerprint == snapshot && now == snapshot => Ok(()),
+            Some(named) if named.fingerprint == self.candidate.status.fingerprint => Ok(()),
             Some(_) => Err(Stopped::Changed),
         }
     }

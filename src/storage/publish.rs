@@ -1,6 +1,7 @@
 //! The commit's middle: the output is made durable, the original looked at once more, and the one gets its name while the other goes into
 //! quarantine. It takes no processor but waits for the disk, so it happens off the workers, for many files at once.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +14,10 @@ use super::lease::{self, NoLease};
 use super::original::Original;
 use super::quarantine::Quarantine;
 use super::retire::{Made, Output, Retiring};
-use super::status::Status;
 use super::stopped::Stopped;
 use super::syncs::Syncs;
 use super::temp::{Publication, Temp};
-use crate::codec::Digest;
+use crate::codec::Packed;
 use crate::model::{Error, Reason, Step};
 
 /// A file whose output is whole and verified, and has no name yet. Dropped, it leaves nothing behind.
@@ -27,8 +27,9 @@ pub(crate) struct Publishing {
     pub(super) temp: Temp,
     /// The folder of the output.
     pub(super) output: Arc<Folder>,
-    /// Of the original.
-    pub(super) digest: Digest,
+    /// Its name, where that was free before the work.
+    pub(super) free: Option<OsString>,
+    pub(super) packed: Packed,
 }
 
 /// How publishing ended.
@@ -55,7 +56,8 @@ impl Publishing {
             original,
             temp,
             output,
-            digest,
+            free,
+            packed,
         } = self;
         if cancel() {
             return Err(Stopped::Cancelled);
@@ -69,7 +71,7 @@ impl Publishing {
         // 7
         lease_again(&original)?;
         // 8
-        match publish(&original, temp, output, digest, cancel)? {
+        match publish(&original, temp, output, free, packed, cancel)? {
             Published::Pass(reason) => Ok(Advanced::Done(Done::Pass(reason))),
             Published::Output(output) if original.plan.keep_original => Keeping::begin(original, output),
             Published::Output(output) => quarantine(original, output, cancel, warn),
@@ -89,19 +91,22 @@ fn lease_again(original: &Original) -> Result<(), Stopped> {
     }
 }
 
-/// Steps 7 and 8. A name that is taken at the last moment is a conflict to be decided anew.
+/// Steps 7 and 8. Whether a name that was free still is, linkat(2) tells; one that is taken by then is a conflict to be decided anew.
 fn publish(
     original: &Original,
     mut temp: Temp,
     folder: Arc<Folder>,
-    digest: Digest,
+    mut free: Option<OsString>,
+    packed: Packed,
     cancel: &dyn Fn() -> bool,
 ) -> Result<Published, Stopped> {
     const ATTEMPTS: usize = 64;
     for _ in 0..ATTEMPTS {
-        let naming = original.choose_name(&folder, Some(digest), cancel)?;
+        let naming = match free.take() {
+            Some(name) => Naming::Free(name),
+            None => original.choose_name(&folder, Some(packed.content), cancel)?,
+        };
         original.look_again()?;
-        original.go_on(cancel)?;
         let (publication, name) = match naming {
             Naming::Free(name) => (temp.publish(&name)?, name),
             Naming::Over(name) => (temp.publish_over(&name)?, name),
@@ -110,11 +115,10 @@ fn publish(
         };
         match publication {
             Publication::Published => {
-                let bytes = size_of(original, &temp, &folder)?;
                 return Ok(Published::Output(Output {
                     folder,
                     name,
-                    bytes,
+                    bytes: packed.length(),
                     made: Made::Now(temp),
                 }));
             }
@@ -126,14 +130,8 @@ fn publish(
     Err(Error::transient(Step::Publish, path, "every name tried was taken at that moment").into())
 }
 
-fn size_of(original: &Original, temp: &Temp, output: &Folder) -> Result<u64, Stopped> {
-    match Status::of(temp.file()) {
-        Ok(status) => Ok(status.fingerprint.size),
-        Err(errno) => Err(original.failed_on_output(Step::Look, output, errno.into())),
-    }
-}
-
-/// Step 8, the original's part: out of the way, so that nobody opens it by its name while it is decided upon.
+/// Step 8, the original's part: out of the way, so that nobody opens it by its name while it is decided upon. Looked at once more just before,
+/// since publishing may have had to wait for the disk: another's file is not to be moved, be it for a moment.
 pub(super) fn quarantine(
     original: Original,
     output: Output,

@@ -83,18 +83,15 @@ impl Quarantine {
         quarantine.checked(warn)
     }
 
-    /// Somebody may have given the name to another file just before it was renamed.
+    /// Somebody may have given the name to another file just before it was renamed. No other has this one's inode while it is open.
     fn checked(mut self, warn: &mut dyn FnMut(String)) -> Result<Self, (File, Stopped)> {
-        let stopped = match (Status::of(&self.file), self.parent.status(&self.name)) {
-            (Ok(now), Ok(Some(named)))
-                if named.fingerprint == now.fingerprint && now.fingerprint.same_content(&self.fingerprint) =>
-            {
-                self.fingerprint = now.fingerprint;
+        let stopped = match self.parent.status(&self.name) {
+            Ok(Some(named)) if named.fingerprint.same_content(&self.fingerprint) => {
+                self.fingerprint = named.fingerprint;
                 return Ok(self);
             }
-            (_, Err(error)) => error.into(),
-            (Err(errno), _) => self.failed(Step::Look, errno).into(),
-            _ => Stopped::Changed,
+            Ok(_) => Stopped::Changed,
+            Err(error) => error.into(),
         };
         match self.put_back(warn) {
             Ok(()) => Err((self.file, stopped)),
@@ -107,9 +104,8 @@ impl Quarantine {
         if self.leased && !lease::is_held(&self.file) {
             return Ok(false);
         }
-        let now = Status::of(&self.file).map_err(|errno| self.failed(Step::Look, errno))?;
         let named = self.parent.status(&self.name)?;
-        Ok(now.fingerprint == self.fingerprint && named.is_some_and(|named| named.fingerprint == self.fingerprint))
+        Ok(named.is_some_and(|named| named.fingerprint == self.fingerprint))
     }
 
     /// Whether it has a name at all. The folder's owner may have removed it.

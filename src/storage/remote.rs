@@ -2,6 +2,8 @@
 
 use std::os::fd::AsFd;
 
+use super::dir::Folder;
+
 /// Magic numbers of statfs(2) and what they stand for. inotify accepts watches on these and may never report.
 const REMOTE: &[(u32, &str)] = &[
     (0x6969, "NFS"),
@@ -26,15 +28,15 @@ const IN_MEMORY: &[u32] = &[0x0102_1994, 0x8584_58f6];
 
 /// The name of the file system, where it is one whose changes may happen on another machine or in another process unseen by this
 /// kernel. Where statfs(2) fails it counts as local.
-pub(crate) fn remote_file_system(folder: impl AsFd) -> Option<&'static str> {
-    let kind = kind_of_file_system(folder)?;
+pub(crate) fn remote_file_system(folder: &Folder) -> Option<&'static str> {
+    let kind = folder.file_system()?;
     REMOTE.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name)
 }
 
-/// Whether it is on a file system that is nothing but the page cache. There a page that has been read through a writable mapping can be
+/// Whether what is in it is on a file system that is nothing but the page cache. There a page that has been read through a writable mapping can be
 /// written to without any fault, and so without a change of the file's times.
-pub(super) fn is_in_memory(file: impl AsFd) -> bool {
-    kind_of_file_system(file).is_some_and(|kind| IN_MEMORY.contains(&kind))
+pub(super) fn is_in_memory(folder: &Folder) -> bool {
+    folder.file_system().is_some_and(|kind| IN_MEMORY.contains(&kind))
 }
 
 /// The magic number of statfs(2).
@@ -51,8 +53,8 @@ mod tests {
 
     #[test]
     fn a_temporary_folder_is_local() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let handle = std::fs::File::open(folder.path()).expect("it can be opened");
-        assert_eq!(remote_file_system(&handle), None);
+        let base = tempfile::tempdir().unwrap();
+        let folder = Folder::open(base.path()).unwrap();
+        assert_eq!(remote_file_system(&folder), None);
     }
 }

@@ -90,9 +90,7 @@ impl Output {
         match &self.made {
             Made::Done => Ok(true),
             Made::Before(twin) => Ok(named.fingerprint == twin.fingerprint),
-            Made::Now(temp) => Status::of(temp.file())
-                .map(|ours| ours.fingerprint.same_inode(&named.fingerprint))
-                .map_err(|errno| Error::new(Step::Look, self.path(), errno)),
+            Made::Now(temp) => Ok(temp.made().fingerprint.same_inode(&named.fingerprint)),
         }
     }
 
@@ -209,6 +207,9 @@ impl Retiring {
 
     fn sync(&self, quarantine: &Quarantine, syncs: &mut Syncs) -> Result<(), Error> {
         syncs.folder(&self.output.folder)?;
+        if Arc::ptr_eq(&self.output.folder, &quarantine.parent) {
+            return Ok(());
+        }
         syncs.folder(&quarantine.parent)
     }
 
@@ -261,7 +262,7 @@ impl Retiring {
             .map_err(|cause| failed(Step::Read, cause))?;
         io::copy(&mut source, &mut temp.file()).map_err(|cause| failed(Step::Write, cause))?;
         let status = Status::of(&removed.file).map_err(|errno| failed(Step::Look, errno.into()))?;
-        metadata::copy(&removed.file, &status, temp.file(), warn);
+        metadata::copy(&removed.file, &status, temp.file(), temp.made(), warn);
         let mut temp = temp.sync()?;
         let rescued = number_from_one(&removed.name, "rescued", |name| match temp.publish(name) {
             Ok(Publication::Published) => Ok(()),
@@ -318,11 +319,14 @@ impl Removed {
         if !self.leased {
             return false;
         }
-        let is_waited_for = !self.had_writer && !lease::is_held(&self.file);
+        // Unbroken since it was taken: nobody has come, which a lease taken anew could not say better.
+        if !self.had_writer && lease::is_held(&self.file) {
+            return false;
+        }
         lease::release(&self.file);
         // Whoever waits must come in before the lease is asked for again, or it would wait for the next.
-        let has_writer = is_waited_for || matches!(lease::take(&self.file), Err(NoLease::Writer));
-        self.had_writer |= has_writer;
+        let has_writer = !self.had_writer || matches!(lease::take(&self.file), Err(NoLease::Writer));
+        self.had_writer = true;
         has_writer
     }
 

@@ -11,7 +11,6 @@ use rustix::system::uname;
 
 use super::dir::Folder;
 use super::remote::kind_of_file_system;
-use super::status::Status;
 use super::temp::Temp;
 use crate::model::{Error, Step};
 
@@ -59,10 +58,9 @@ enum State {
 impl Syncs {
     /// Counts a file in that will be made durable by [`content`](Self::content) soon.
     pub(super) fn enlist(&mut self, temp: &Temp) {
-        let Ok(status) = Status::of(temp.file()) else { return };
         let contents = self
             .contents
-            .entry(status.fingerprint.device)
+            .entry(temp.made().fingerprint.device)
             .or_insert_with(|| Contents {
                 files: 0,
                 oldest: temp.shared_file(),
@@ -79,8 +77,7 @@ impl Syncs {
     /// Makes the content of an enlisted file durable. An error of its whole file system counts for all of them: nobody can say whose bytes
     /// it was, and what failed once may seem to succeed later with the bytes gone. So the file goes with the error.
     pub(super) fn content(&mut self, temp: Temp) -> Result<Temp, Error> {
-        let device = Status::of(temp.file()).map(|status| status.fingerprint.device).ok();
-        let contents = device.and_then(|device| self.contents.get_mut(&device));
+        let contents = self.contents.get_mut(&temp.made().fingerprint.device);
         match contents.and_then(Contents::answer) {
             None => temp.sync(),
             Some(Ok(())) => Ok(temp),

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,10 +11,10 @@ use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, fsync, linkat, openat, renameat, renameat_with, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
-use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::dir::{Folder, is_gone};
 use super::lock::{Locked, lock};
+use super::random;
 use super::status::Status;
 use crate::model::{Error, Step};
 
@@ -25,10 +25,12 @@ pub(super) struct Temp {
     /// Not later than it was opened.
     opened: Instant,
     folder: Arc<Folder>,
+    /// When it was made, empty. Of that, device, inode and owner stay.
+    made: Status,
     /// Where the file system has no unnamed files: its private name.
     private_name: Option<OsString>,
     /// What it is to become, for messages.
-    path: PathBuf,
+    name: OsString,
 }
 
 /// Whether a [`Temp`] got the name.
@@ -44,25 +46,24 @@ pub(super) enum Publication {
 impl Temp {
     /// Makes an empty one that is to become `name`.
     pub(super) fn create(folder: &Arc<Folder>, name: &OsStr) -> Result<Self, Error> {
-        let path = folder.path_of(name);
         let opened = Instant::now();
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         match retry_on_intr(|| openat(&**folder, c".", flags, Mode::RUSR | Mode::WUSR)) {
-            Ok(file) => Self::locked(File::from(file), opened, folder, None, path),
+            Ok(file) => Self::locked(File::from(file), opened, folder, None, name),
             // Which of them depends on the file system and the kernel's age (open(2), BUGS).
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => Self::create_named(folder, path),
-            Err(errno) => Err(Error::new(Step::Create, path, errno)),
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => Self::create_named(folder, name),
+            Err(errno) => Err(Error::new(Step::Create, folder.path_of(name), errno)),
         }
     }
 
     /// For file systems without unnamed files.
-    fn create_named(folder: &Arc<Folder>, path: PathBuf) -> Result<Self, Error> {
+    fn create_named(folder: &Arc<Folder>, name: &OsStr) -> Result<Self, Error> {
         let opened = Instant::now();
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let (private_name, file) =
-            with_private_name(|name| retry_on_intr(|| openat(&**folder, name, flags, Mode::RUSR | Mode::WUSR)))
-                .map_err(|errno| Error::new(Step::Create, &path, errno))?;
-        Self::locked(File::from(file), opened, folder, Some(private_name), path)
+            with_private_name(|private| retry_on_intr(|| openat(&**folder, private, flags, Mode::RUSR | Mode::WUSR)))
+                .map_err(|errno| Error::new(Step::Create, folder.path_of(name), errno))?;
+        Self::locked(File::from(file), opened, folder, Some(private_name), name)
     }
 
     fn locked(
@@ -70,19 +71,21 @@ impl Temp {
         opened: Instant,
         folder: &Arc<Folder>,
         private_name: Option<OsString>,
-        path: PathBuf,
+        name: &OsStr,
     ) -> Result<Self, Error> {
+        let failed = |errno| Error::new(Step::Create, folder.path_of(name), errno);
         let temp = Temp {
+            made: Status::of(&file).map_err(failed)?,
             file: Arc::new(file),
             opened,
             folder: Arc::clone(folder),
             private_name,
-            path,
+            name: name.to_owned(),
         };
         match lock(&temp.file) {
             Ok(()) => Ok(temp),
-            Err(Locked::ByAnother) => Err(Error::new(Step::Create, &temp.path, Errno::WOULDBLOCK)),
-            Err(Locked::Failed(errno)) => Err(Error::new(Step::Create, &temp.path, errno)),
+            Err(Locked::ByAnother) => Err(failed(Errno::WOULDBLOCK)),
+            Err(Locked::Failed(errno)) => Err(failed(errno)),
         }
     }
 
@@ -99,16 +102,21 @@ impl Temp {
         self.opened
     }
 
+    /// Its status when it was made, empty; device, inode and owner are what they were.
+    pub(super) fn made(&self) -> &Status {
+        &self.made
+    }
+
     /// What it is to become.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.path_of(&self.name)
     }
 
     /// Makes the content durable. After a failure a second fsync may succeed with the data gone, so the file goes with the error.
     pub(super) fn sync(self) -> Result<Self, Error> {
         match retry_on_intr(|| fsync(&self.file)) {
             Ok(()) => Ok(self),
-            Err(errno) => Err(Error::new(Step::Sync, &self.path, errno)),
+            Err(errno) => Err(Error::new(Step::Sync, self.path(), errno)),
         }
     }
 
@@ -181,17 +189,30 @@ impl Temp {
 
     /// Takes the name away again where it still is this file's. Succeeds as well where it is not.
     pub(super) fn withdraw(&self, name: &OsStr) -> Result<(), Error> {
-        let removed = remove_if_same(&self.folder, name, &self.file);
+        let removed = self.remove_if_same(name);
         removed.map_err(|errno| Error::new(Step::Publish, self.folder.path_of(name), errno))
     }
 
-    /// A link through /proc needs no privilege; where there is no /proc, the other way may do (open(2), `O_TMPFILE`).
+    /// By its descriptor, for which a process needs `CAP_DAC_READ_SEARCH` before Linux 6.10. The way through /proc needs no privilege, and
+    /// takes longer (open(2), `O_TMPFILE`).
     fn link(&self, name: &OsStr) -> rustix::io::Result<()> {
-        let through_proc = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-        let follow = AtFlags::SYMLINK_FOLLOW;
-        match retry_on_intr(|| linkat(CWD, through_proc.as_str(), &*self.folder, name, follow)) {
-            Err(Errno::NOENT) => retry_on_intr(|| linkat(&self.file, c"", &*self.folder, name, AtFlags::EMPTY_PATH)),
+        match retry_on_intr(|| linkat(&self.file, c"", &*self.folder, name, AtFlags::EMPTY_PATH)) {
+            Err(Errno::NOENT) => {
+                let through_proc = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                let follow = AtFlags::SYMLINK_FOLLOW;
+                retry_on_intr(|| linkat(CWD, through_proc.as_str(), &*self.folder, name, follow))
+            }
             result => result,
+        }
+    }
+
+    fn remove_if_same(&self, name: &OsStr) -> rustix::io::Result<()> {
+        match Status::of_name(&*self.folder, name) {
+            Ok(found) if found.fingerprint.same_inode(&self.made.fingerprint) => {
+                retry_on_intr(|| unlinkat(&*self.folder, name, AtFlags::empty()))
+            }
+            Ok(_) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno),
         }
     }
 }
@@ -200,7 +221,7 @@ impl Drop for Temp {
     fn drop(&mut self) {
         if let Some(name) = &self.private_name {
             // Nobody is left to tell; the name says whose it is.
-            let _ = remove_if_same(&self.folder, name, &self.file);
+            let _ = self.remove_if_same(name);
         }
     }
 }
@@ -216,9 +237,7 @@ pub(super) fn with_random_name<T>(
     mut attempt: impl FnMut(&OsStr) -> rustix::io::Result<T>,
 ) -> rustix::io::Result<(OsString, T)> {
     for _ in 0..16 {
-        let mut random = [0; 8];
-        retry_on_intr(|| getrandom(&mut random, GetRandomFlags::empty()))?;
-        let name = make(u64::from_ne_bytes(random));
+        let name = make(random::number()?);
         match attempt(&name) {
             Err(Errno::EXIST) => {}
             result => return result.map(|made| (name, made)),
@@ -252,21 +271,13 @@ pub(super) fn move_aside(folder: &Folder, from: &OsStr, to: &OsStr) -> rustix::i
     }
 }
 
-fn remove_if_same(folder: &Folder, name: &OsStr, file: &File) -> rustix::io::Result<()> {
-    let ours = Status::of(file)?.fingerprint;
-    match Status::of_name(folder, name) {
-        Ok(found) if found.fingerprint.same_inode(&ours) => retry_on_intr(|| unlinkat(folder, name, AtFlags::empty())),
-        Ok(_) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(errno),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
     use std::io::Write;
     use std::os::unix::fs::{MetadataExt, symlink};
+    use std::path::Path;
 
     /// A temp of each kind, holding `new`, is handed to `body` in a folder of its own.
     fn for_each_kind(body: impl Fn(Temp, &Path)) {
@@ -274,7 +285,7 @@ mod tests {
             let base = tempfile::tempdir().unwrap();
             let folder = Arc::new(Folder::open(base.path()).unwrap());
             let temp = if named {
-                Temp::create_named(&folder, base.path().join("F.gz")).unwrap()
+                Temp::create_named(&folder, OsStr::new("F.gz")).unwrap()
             } else {
                 Temp::create(&folder, OsStr::new("F.gz")).unwrap()
             };

@@ -1,6 +1,7 @@
 //! Output folders that mirror the source's.
 
 use std::path::{Component, Path};
+use std::sync::Arc;
 
 use rustix::fs::{Mode, mkdirat};
 use rustix::io::{Errno, retry_on_intr};
@@ -14,13 +15,13 @@ use crate::model::{Error, Step};
 ///
 /// A symbolic link on the way, on either side, is an error.
 pub(super) fn make_folders(
-    output: &Folder,
+    output: &Arc<Folder>,
     source: &Folder,
     relative: &Path,
     durable: bool,
     warn: &mut dyn FnMut(String),
-) -> Result<Folder, Error> {
-    match output.folder(relative) {
+) -> Result<Arc<Folder>, Error> {
+    match output.folder_or_self(relative) {
         Err(error) if is_gone(&error) => {}
         opened => return opened,
     }
@@ -46,7 +47,7 @@ pub(super) fn make_folders(
             }
         }
     }
-    Ok(made)
+    Ok(Arc::new(made))
 }
 
 #[cfg(test)]
@@ -65,7 +66,7 @@ mod tests {
         fs::set_permissions(path("in/a/b"), Permissions::from_mode(0o2705)).unwrap();
         fs::set_permissions(path("out/a"), Permissions::from_mode(0o711)).unwrap();
         let source = Folder::open(&path("in")).unwrap();
-        let output = Folder::open(&path("out")).unwrap();
+        let output = Arc::new(Folder::open(&path("out")).unwrap());
         let folder = make_folders(&output, &source, Path::new("a/b"), true, &mut |warning| {
             panic!("{warning}")
         })
@@ -85,7 +86,7 @@ mod tests {
         fs::create_dir_all(path("out")).unwrap();
         symlink("../elsewhere", path("out/a")).unwrap();
         let source = Folder::open(&path("in")).unwrap();
-        let output = Folder::open(&path("out")).unwrap();
+        let output = Arc::new(Folder::open(&path("out")).unwrap());
         assert!(make_folders(&output, &source, Path::new("a/b"), true, &mut |_| {}).is_err());
         assert_eq!(fs::read_dir(path("elsewhere")).unwrap().count(), 0);
     }

@@ -460,7 +460,7 @@ fn an_output_tree_mirrors_the_source() {
     fs::create_dir(scene.path("out")).unwrap();
     scene.write("in/a/b/F", b"text");
     let source = Folder::open(&scene.path("in")).unwrap();
-    let output = Folder::open(&scene.path("out")).unwrap();
+    let output = Arc::new(Folder::open(&scene.path("out")).unwrap());
     let relative = Path::new("a/b");
     let parent = Arc::new(source.folder(relative).unwrap());
     let place = OutputPlace::Tree {
