@@ -21,6 +21,7 @@ mod recover;
 mod remote;
 mod retire;
 mod scan;
+mod siblings;
 mod status;
 mod stopped;
 mod syncs;
