@@ -197,6 +197,7 @@ impl Desk {
                 select: Arc::new(Select::everything()),
                 settle: Duration::ZERO,
                 writer_check: WriterCheck::Lease,
+                siblings: Arc::default(),
             },
             observer,
             abort,

@@ -77,6 +77,7 @@ impl WatchedFolder {
                 select,
                 settle: watch.settle,
                 writer_check: watch.writer_check,
+                siblings: Arc::default(),
             },
             level: watch.level.unwrap_or(level),
             root: Mutex::new(Arc::new(root)),

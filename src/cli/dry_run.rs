@@ -14,19 +14,15 @@ use crate::policy::Watch;
 /// Prints what would be done in each watch, then how much that is.
 pub(super) fn run(watches: &[Watch]) -> Result<Exit> {
     let mut totals = Totals::default();
-    let mut printed = Ok(());
+    let mut lines = print::Lines::new();
     for watch in watches {
         dry_run(watch, &mut |path, prospect| {
             totals.add(&prospect);
-            let line = Line(watch.path().join(path), prospect);
-            if printed.is_ok() {
-                printed = print::line(line);
-            }
+            lines.add(Line(watch.path().join(path), prospect));
         })?;
     }
-    printed
-        .and_then(|()| print::line(&totals))
-        .context("cannot write to standard output")?;
+    lines.add(&totals);
+    lines.end().context("cannot write to standard output")?;
     Ok(if totals.failed > 0 {
         Exit::SomeFailed
     } else {

@@ -1,6 +1,6 @@
 //! Printing. Nothing here panics: whoever reads our output may go away at any time.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::io::{self, ErrorKind, Write};
 
 use serde::Serialize;
@@ -11,6 +11,45 @@ use crate::model::Report;
 /// Prints one line on standard output. That nobody reads it any more is no error.
 pub(crate) fn line(text: impl Display) -> io::Result<()> {
     bytes(format!("{text}\n").as_bytes())
+}
+
+/// Many lines for standard output, written a portion at a time.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    waiting: String,
+    written: io::Result<()>,
+}
+
+impl Lines {
+    const PORTION: usize = 64 * 1024;
+
+    pub(crate) fn new() -> Self {
+        Lines {
+            waiting: String::new(),
+            written: Ok(()),
+        }
+    }
+
+    /// After a failure nothing more is printed; [`end`](Self::end) tells of it.
+    pub(crate) fn add(&mut self, line: impl Display) {
+        let _ = writeln!(self.waiting, "{line}");
+        if self.waiting.len() >= Self::PORTION {
+            self.write();
+        }
+    }
+
+    /// Prints what still waits. That nobody reads it any more is no error.
+    pub(crate) fn end(mut self) -> io::Result<()> {
+        self.write();
+        self.written
+    }
+
+    fn write(&mut self) {
+        if self.written.is_ok() {
+            self.written = bytes(self.waiting.as_bytes());
+        }
+        self.waiting.clear();
+    }
 }
 
 /// Prints a whole document on standard output. That nobody reads it any more is no error.

@@ -1,6 +1,6 @@
 //! Names come from outside and may hold anything; printed raw they could forge log lines or drive a terminal.
 
-use std::fmt::{self, Display, Formatter, Write};
+use std::fmt::{self, Display, Formatter};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -10,13 +10,13 @@ pub(crate) struct Escaped<'a>(pub(crate) &'a Path);
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for chunk in self.0.as_os_str().as_bytes().utf8_chunks() {
-            for character in chunk.valid().chars() {
-                if needs_escape(character) {
-                    write!(f, "{}", character.escape_default())?;
-                } else {
-                    f.write_char(character)?;
-                }
+            let mut rest = chunk.valid();
+            while let Some((at, character)) = rest.char_indices().find(|(_, character)| needs_escape(*character)) {
+                f.write_str(&rest[..at])?;
+                write!(f, "{}", character.escape_default())?;
+                rest = &rest[at + character.len_utf8()..];
             }
+            f.write_str(rest)?;
             for byte in chunk.invalid() {
                 write!(f, "\\x{byte:02x}")?;
             }

@@ -23,5 +23,5 @@ pub(crate) use marker::Marker;
 pub(crate) use names::{QUARANTINE_ADDS, compressed_suffix, is_unpublished, quarantine_name, quarantined_original};
 pub use patterns::PatternError;
 pub(crate) use select::Select;
-pub(crate) use series::is_superseded;
+pub(crate) use series::{Newest, is_superseded, live_name};
 pub use watch::{OnConflict, Preset, Watch, WatcherChoice, WriterCheck};

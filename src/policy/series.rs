@@ -1,8 +1,10 @@
 //! Names that only a rotation makes: which series of files one belongs to, where in it, and whether its writer has gone on.
 
 use std::cmp::Reverse;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::stamp::{self, Clock, Stamp, parse_number, split_digits};
 
@@ -42,10 +44,8 @@ impl Rotation<'_> {
 
     /// Whether this is the name of the series before any rotation (`app.log` of `app.log-20261123`).
     fn has_live_name(&self, name: &[u8]) -> bool {
-        let Some((_separator, stem)) = self.series.before.split_last() else {
-            return false;
-        };
-        name.strip_prefix(stem) == Some(self.series.after)
+        let stem = self.series.stem();
+        stem.is_some_and(|stem| name.strip_prefix(stem) == Some(self.series.after))
     }
 
     /// Whether the file of this name was begun after ours. Of files of the same date that is known only where both have a number:
@@ -58,7 +58,21 @@ impl Rotation<'_> {
         let Some(other) = rotation(OsStr::from_bytes(name)).filter(|other| other.series == self.series) else {
             return false;
         };
-        match (self.order, other.order) {
+        self.order.was_begun_before(other.order)
+    }
+}
+
+impl Series<'_> {
+    /// What stands before the separator.
+    fn stem(&self) -> Option<&[u8]> {
+        self.before.split_last().map(|(_separator, stem)| stem)
+    }
+}
+
+impl Order {
+    /// Of dated files of one series.
+    fn was_begun_before(self, other: Order) -> bool {
+        match (self, other) {
             (Order::Dated(ours, Some(our_number)), Order::Dated(theirs, Some(their_number))) => {
                 (theirs, their_number) > (ours, our_number)
             }
@@ -98,6 +112,57 @@ pub(crate) fn is_superseded<'a>(name: &OsStr, mut siblings: impl Iterator<Item =
     let Some(own) = rotation(name) else { return false };
     let goes_on = |sibling: &OsStr| own.has_live_name(sibling.as_bytes()) || own.is_older_than(sibling.as_bytes());
     !own.is_dated() || siblings.any(goes_on)
+}
+
+/// The name that the series of a dated file has before any rotation (`app.log` of `app.log-20261123`).
+pub(crate) fn live_name(name: &OsStr) -> Option<OsString> {
+    let own = rotation(name)?;
+    let stem = own.series.stem()?;
+    Some(OsString::from_vec([stem, own.series.after].concat()))
+}
+
+/// The newest dated file of each series, of so many series at most. By it alone many a name is known to be superseded.
+#[derive(Debug, Default)]
+pub(crate) struct Newest(HashMap<Key, Order>);
+
+/// What is before and after the stamp, and where the first ends.
+type Key = (Vec<u8>, usize, Option<Clock>);
+
+impl Newest {
+    const MOST: usize = 4096;
+
+    /// Takes note of a regular file, as [`is_superseded`] does.
+    pub(crate) fn see(&mut self, name: &OsStr) {
+        let Some(seen) = rotation(name).filter(Rotation::is_dated) else {
+            return;
+        };
+        let is_full = self.0.len() >= Self::MOST;
+        match self.0.entry(key(seen.series)) {
+            Entry::Occupied(mut newest) => *newest.get_mut() = seen.order.max(*newest.get()),
+            Entry::Vacant(place) if !is_full => drop(place.insert(seen.order)),
+            Entry::Vacant(_) => {}
+        }
+    }
+
+    /// Whether it knows of all series that it was shown.
+    pub(crate) fn is_all(&self) -> bool {
+        self.0.len() < Self::MOST
+    }
+
+    /// Whether one that was seen shows that the writer of a dated file has gone on.
+    pub(crate) fn supersedes(&self, name: &OsStr) -> bool {
+        let Some(own) = rotation(name) else { return false };
+        let newest = self.0.get(&key(own.series));
+        newest.is_some_and(|newest| own.order.was_begun_before(*newest))
+    }
+}
+
+fn key(series: Series<'_>) -> Key {
+    (
+        [series.before, series.after].concat(),
+        series.before.len(),
+        series.clock,
+    )
 }
 
 /// A date behind the separator at `at`, then perhaps a number, then nothing or a suffix.
@@ -218,10 +283,20 @@ mod tests {
             "newer" => each_other(|own, other| own.series == other.series && own.order > other.order),
             "same" => each_other(|own, other| own == other),
             "apart" => each_other(|own, other| own.series != other.series),
-            "superseded" => is_superseded(name, others.iter().copied()),
-            "live" => !is_superseded(name, others.iter().copied()),
+            "superseded" => is_superseded(name, others.iter().copied()) && short_way_agrees(name, &others),
+            "live" => !is_superseded(name, others.iter().copied()) && short_way_agrees(name, &others),
             _ => panic!("no such verdict: {verdict}"),
         }
+    }
+
+    /// By the live name and the newest of the series.
+    fn short_way_agrees(name: &OsStr, others: &[&OsStr]) -> bool {
+        let mut newest = Newest::default();
+        others.iter().for_each(|other| newest.see(other));
+        let is_numbered = rotation(name).is_some_and(|own| !own.is_dated());
+        let has_live_name = live_name(name).is_some_and(|live| others.contains(&live.as_os_str()));
+        let by_newest = is_numbered || has_live_name || newest.supersedes(name);
+        by_newest == is_superseded(name, others.iter().copied())
     }
 
     #[test]

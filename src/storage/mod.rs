@@ -22,6 +22,7 @@ mod recover;
 mod remote;
 mod retire;
 mod scan;
+mod siblings;
 mod status;
 mod stopped;
 mod syncs;

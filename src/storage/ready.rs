@@ -6,16 +6,17 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{Dir, FileType};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::dir::{Folder, is_gone, kind_of, name_of};
+use super::dir::{Folder, is_gone};
 use super::lease::{self, NoLease};
 use super::marker::Marker;
 use super::remote::remote_file_system;
+use super::siblings::Siblings;
 use super::status::Status;
 use crate::model::{Error, Reason, Step};
-use crate::policy::{HEAD_BYTES, Select, WriterCheck, compressed_format, is_superseded};
+use crate::policy::{HEAD_BYTES, Select, WriterCheck, compressed_format};
 
 /// What makes a file of a watched folder ready.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Rules {
     /// How long nothing may have touched it.
     pub(crate) settle: Duration,
     pub(crate) writer_check: WriterCheck,
+    /// What was last seen beside a dated file.
+    pub(crate) siblings: Arc<Siblings>,
 }
 
 /// What a look found.
@@ -100,7 +103,7 @@ pub(crate) fn look(parent: &Folder, name: &OsStr, rules: &Rules, now: SystemTime
     if let Some(format) = format_of(&file).map_err(|error| Error::new(Step::Read, parent.path_of(name), error))? {
         return Ok(Look::Pass(Reason::CompressedContent(format)));
     }
-    if rules.select.needs_siblings(name) && !superseded(parent, name)? {
+    if rules.select.needs_siblings(name) && !rules.siblings.supersede(parent, name)? {
         return Ok(Look::Pass(Reason::PossiblyLive));
     }
     match leased {
@@ -185,30 +188,6 @@ fn format_of(file: &File) -> std::io::Result<Option<&'static str>> {
     Ok(compressed_format(head.get(..filled).unwrap_or_default()))
 }
 
-/// Names are asked about in portions, so that a folder of any size takes little memory: one newer name anywhere is enough.
-fn superseded(parent: &Folder, name: &OsStr) -> Result<bool, Error> {
-    const PORTION: usize = 1024;
-    let failed = |errno: Errno| Error::new(Step::List, parent.path(), errno);
-    let mut entries = Dir::read_from(parent).map_err(failed)?;
-    let mut names: Vec<OsString> = Vec::new();
-    loop {
-        let entry = entries.read().transpose().map_err(failed)?;
-        let end = entry.is_none();
-        // A symbolic link to the live file is no sign that there is a newer one.
-        let regular = entry.filter(|entry| kind_of(&entries, entry) == Some(FileType::RegularFile));
-        names.extend(regular.as_ref().map(name_of));
-        if end || names.len() == PORTION {
-            if is_superseded(name, names.iter().map(OsString::as_os_str)) {
-                return Ok(true);
-            }
-            names.clear();
-        }
-        if end {
-            return Ok(false);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,6 +205,7 @@ mod tests {
             select: select_everything(),
             settle: Duration::from_secs(settle),
             writer_check: WriterCheck::Lease,
+            siblings: Arc::default(),
         }
     }
 
@@ -308,6 +288,7 @@ mod tests {
             select: Arc::new(Select::new(&watch).unwrap()),
             settle: Duration::ZERO,
             writer_check: WriterCheck::Lease,
+            siblings: Arc::default(),
         };
         let folder = Folder::open(base.path()).unwrap();
         let look_at_older = || look(&folder, OsStr::new("app.log-20260101"), &rules, SystemTime::now()).unwrap();
@@ -330,6 +311,7 @@ mod tests {
             select: Arc::new(Select::new(&watch).unwrap()),
             settle: Duration::from_secs(100),
             writer_check: WriterCheck::Lease,
+            siblings: Arc::default(),
         };
         let folder = Folder::open(base.path()).unwrap();
         let look_in = |seconds| {

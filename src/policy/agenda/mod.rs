@@ -224,7 +224,10 @@ impl Agenda {
             Outcome::InUse => {
                 entry.failed_tries = 0;
                 let wait = backoff(entry.unready_looks.saturating_add(1));
-                self.wait_or_leave(file, entry, wait, now);
+                // What was told meanwhile may be that the writer is done: then that counts, as if it had been told afterwards.
+                let settle = self.watches.get(&file.watch).map(|scans| scans.timing.settle);
+                let settle = settle.filter(|_| touched).unwrap_or(wait);
+                self.wait_or_leave(file, entry, wait.min(settle), now);
                 return Verdict::quiet();
             }
             Outcome::Failed(class) => return self.fail(file, entry, class, again.is_some(), now),

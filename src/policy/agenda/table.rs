@@ -59,6 +59,7 @@ impl Table {
             if counts.known == 0 {
                 self.counts.remove(&file.watch);
             }
+            self.give_back();
         }
     }
 
@@ -67,6 +68,16 @@ impl Table {
         self.counts.clear();
         for (file, entry) in &self.entries {
             self.counts.entry(file.watch).or_default().add(entry);
+        }
+        self.give_back();
+    }
+
+    /// Room that was needed once, and seldom is, goes back: an agent that waits is to be small.
+    fn give_back(&mut self) {
+        const FEW: usize = 256;
+        let (known, room) = (self.entries.len(), self.entries.capacity());
+        if room > FEW && known < room / 8 {
+            self.entries.shrink_to((2 * known).max(FEW / 2));
         }
     }
 }

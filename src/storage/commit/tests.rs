@@ -187,6 +187,7 @@ fn candidate_in(folder: &Folder, name: &OsStr) -> Candidate {
         select: select_everything(),
         settle: Duration::ZERO,
         writer_check: WriterCheck::Quiet,
+        siblings: Arc::default(),
     };
     match look(folder, name, &rules, SystemTime::now()) {
         Ok(Look::Ready(candidate)) => candidate,

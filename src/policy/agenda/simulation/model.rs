@@ -194,6 +194,10 @@ impl Model {
                 known.unready_looks += 1;
                 let wait = match outcome {
                     Outcome::NotYet(wait) => wait,
+                    _ if touched => {
+                        let settle = self.watches.get(&file.watch).map(|scans| scans.timing.settle);
+                        backoff(known.unready_looks).min(settle.unwrap_or(Duration::MAX))
+                    }
                     _ => backoff(known.unready_looks),
                 };
                 if self.waits_again(file, known, wait, now) || !self.watches.contains_key(&file.watch) {

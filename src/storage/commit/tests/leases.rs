@@ -10,6 +10,7 @@ fn look_at(scene: &Scene) -> Look {
         select: select_everything(),
         settle: Duration::ZERO,
         writer_check: WriterCheck::Lease,
+        siblings: Arc::default(),
     };
     look(&scene.folder(), OsStr::new("F"), &rules, SystemTime::now()).unwrap()
 }
