@@ -24,8 +24,10 @@ fn main() {
     divan::main();
 }
 
-/// As many as an agent may know at once, and as many more as a large backlog has.
-const FILES: [usize; 3] = [100, 10_000, 100_000];
+/// A few, and as many as an agent knows of one watch by default.
+const FILES: [usize; 2] = [100, MOST_KNOWN];
+
+const MOST_KNOWN: usize = 16_384;
 
 const WATCH: WatchId = WatchId(1);
 const SETTLE: Duration = Duration::from_secs(2);
@@ -35,7 +37,7 @@ const DONE: Outcome = Outcome::Compressed {
 };
 
 /// All files are told of, then they are all quiet, and each is begun and done.
-#[divan::bench(args = FILES)]
+#[divan::bench(args = FILES, sample_count = 50)]
 fn events(bencher: Bencher<'_, '_>, files: usize) {
     bencher
         .counter(ItemsCount::new(files))
@@ -49,7 +51,7 @@ fn events(bencher: Bencher<'_, '_>, files: usize) {
 }
 
 /// One file that is written to again and again, among others that wait.
-#[divan::bench(args = FILES)]
+#[divan::bench(args = FILES, sample_count = 50)]
 fn touches(bencher: Bencher<'_, '_>, files: usize) {
     const TOUCHES: u32 = 1000;
     let (mut agenda, mut now) = watched(files);
@@ -67,11 +69,19 @@ fn touches(bencher: Bencher<'_, '_>, files: usize) {
 }
 
 /// A backlog is scanned in batches, as there is room, and each file is begun and done.
-#[divan::bench(args = FILES)]
+#[divan::bench(args = FILES, sample_count = 50)]
 fn backlog(bencher: Bencher<'_, '_>, files: usize) {
     bencher
         .counter(ItemsCount::new(files))
-        .with_inputs(|| (agenda(Limits { files: 4096, begun: 8 }), names(files)))
+        .with_inputs(|| {
+            (
+                agenda(Limits {
+                    files: MOST_KNOWN,
+                    begun: 8,
+                }),
+                names(files),
+            )
+        })
         .bench_local_values(|((mut agenda, now), names)| {
             let mut names = names.into_iter();
             let mut done = 0;

@@ -39,7 +39,7 @@ const FILES: usize = 10_000;
 const BATCH: usize = 256;
 
 /// The same files in one folder, and in many.
-#[divan::bench(args = [1, 100, 1000])]
+#[divan::bench(args = [1, 100, 1000], sample_count = 20)]
 fn scan(bencher: Bencher<'_, '_>, folders: usize) {
     let inbox = inbox(folders);
     let root = Folder::open(inbox.path()).expect("it is there");
@@ -49,7 +49,7 @@ fn scan(bencher: Bencher<'_, '_>, folders: usize) {
 }
 
 /// What a worker does before it compresses: status, open, lease, first bytes.
-#[divan::bench(args = [1, 100])]
+#[divan::bench(args = [1, 100], sample_count = 20)]
 fn look_at_each(bencher: Bencher<'_, '_>, folders: usize) {
     let inbox = inbox(folders);
     let root = Folder::open(inbox.path()).expect("it is there");
