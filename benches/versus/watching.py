@@ -1,0 +1,48 @@
+"""Waiting for what happens in a folder."""
+
+import ctypes
+import os
+import select
+import struct
+import time
+
+from processes import Failed
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+# <sys/inotify.h>
+IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE = 0x8, 0x80, 0x100
+EVENT = struct.Struct("iIII")
+
+
+class Arrivals:
+    """Names that appear in a folder, or whose writers close them (inotify(7))."""
+
+    def __init__(self, folder):
+        self.descriptor = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+        if self.descriptor < 0 or libc.inotify_add_watch(
+            self.descriptor, os.fsencode(folder), IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE
+        ) < 0:
+            raise OSError(ctypes.get_errno(), "inotify")
+
+    def wait(self, seconds):
+        """The names of what has happened; nothing when the time is over."""
+        if not select.select([self.descriptor], [], [], max(seconds, 0))[0]:
+            return
+        events, at = os.read(self.descriptor, 1 << 16), 0
+        while at < len(events):
+            _, _, _, length = EVENT.unpack_from(events, at)
+            at += EVENT.size + length
+            yield os.fsdecode(events[at - length : at].rstrip(b"\0"))
+
+    def close(self):
+        os.close(self.descriptor)
+
+
+def until(condition, what, seconds=60):
+    """Waits for a condition that comes soon."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Failed(f"after {seconds} s it is still not so that {what}")
+        time.sleep(0.05)
