@@ -3,7 +3,7 @@
 
     cargo build --release && python3 benches/versus
     python3 benches/versus logs one-file     only these rows
-    python3 benches/versus --quick           a first look in two minutes, with less data
+    python3 benches/versus --quick           a first look in a few minutes, with less data
 
 Both sides of a comparison take turns, each run in a new file system that holds the same data; figures are medians. Needs Python 3.10. As
 root it makes the file systems (mkfs.ext4, mount), else it takes new folders, and says so. What is compressed is made from a seed; the
