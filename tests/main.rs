@@ -31,6 +31,8 @@ mod matrix;
 mod packaging;
 /// `dwindle run`: what is never taken.
 mod passed_over;
+/// The programs that people really run beside it: logrotate, nginx, rsync, sftp, an editor and others.
+mod peers;
 /// Outputs of several blocks, read by everything that reads gzip.
 mod readers;
 /// `dwindle run`: SIGHUP, and the configuration that is read again then.

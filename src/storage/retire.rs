@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::io::Errno;
+use rustix::fs::fsync;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::advance::{Advanced, Rest};
 use super::commit::{Done, Plan};
@@ -82,16 +83,29 @@ impl Output {
         Ok(true)
     }
 
-    /// Whether its name is still its own.
-    fn is_there(&self) -> Result<bool, Error> {
-        let Some(named) = self.folder.status(&self.name)? else {
-            return Ok(false);
+    /// Whether the bytes are there under a name, for certain. That need not be the name it was given: logrotate renames `F.gz` to `F.2.gz`,
+    /// and a program that collects outputs moves them away, as soon as they see it.
+    fn is_there(&self, durable: bool) -> Result<bool, Error> {
+        let named = self.folder.status(&self.name)?;
+        let temp = match &self.made {
+            Made::Done => return Ok(named.is_some()),
+            Made::Before(twin) => return Ok(named.is_some_and(|named| named.fingerprint == twin.fingerprint)),
+            Made::Now(temp) => temp,
         };
-        match &self.made {
-            Made::Done => Ok(true),
-            Made::Before(twin) => Ok(named.fingerprint == twin.fingerprint),
-            Made::Now(temp) => Ok(temp.made().fingerprint.same_inode(&named.fingerprint)),
+        let is_its_own = |named: &Status| temp.made().fingerprint.same_inode(&named.fingerprint);
+        if named.as_ref().is_some_and(is_its_own) {
+            return Ok(true);
         }
+        let failed = |step, errno: Errno| Error::new(step, self.path(), errno);
+        let ours = Status::of(temp.file()).map_err(|errno| failed(Step::Look, errno))?;
+        if ours.fingerprint.links == 0 {
+            return Ok(false);
+        }
+        // The new name has to survive a power cut as well, in whatever folder it is: on the journaling file systems this sees to that.
+        if durable {
+            retry_on_intr(|| fsync(temp.file())).map_err(|errno| failed(Step::Sync, errno))?;
+        }
+        Ok(true)
     }
 
     fn path(&self) -> PathBuf {
@@ -214,7 +228,7 @@ impl Retiring {
     }
 
     fn is_untouched(&self, quarantine: &Quarantine) -> Result<bool, Error> {
-        Ok(quarantine.is_untouched()? && self.output.is_there()?)
+        Ok(quarantine.is_untouched()? && self.output.is_there(self.durable)?)
     }
 
     fn take_back(&self, quarantine: &Quarantine, warn: &mut dyn FnMut(String)) -> Result<(), Error> {

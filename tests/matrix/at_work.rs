@@ -1,42 +1,20 @@
 //! Other programs at the same files: the agent caught at a moment of its work, and what is there at the end.
 
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flate2::bufread::MultiGzDecoder;
 use rustix::process::Signal;
 
+pub(super) use crate::support::gz::contents_below;
 use crate::support::run::Running;
 use crate::support::wait::{DEADLINE, poll};
 use crate::support::{Data, Inbox, names_below};
 
 /// The keys of a watch that takes a file as soon as it may.
 pub(super) const AT_ONCE: &str = "settle = \"0s\"";
-
-/// What each regular file below a folder holds, sorted: a `.gz` what it decompresses to. Panics at one that is not whole.
-pub(super) fn contents_below(folder: &Path) -> Vec<Vec<u8>> {
-    let paths = names_below(folder).into_iter().map(|name| folder.join(name));
-    let files = paths.filter(|path| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file()));
-    let mut contents: Vec<_> = files.filter_map(|path| content_of(&path)).collect();
-    contents.sort();
-    contents
-}
-
-/// Nothing where the file has gone meanwhile.
-pub(super) fn content_of(path: &Path) -> Option<Vec<u8>> {
-    let bytes = fs::read(path).ok()?;
-    if path.extension().is_none_or(|suffix| suffix != "gz") {
-        return Some(bytes);
-    }
-    let mut content = Vec::new();
-    let read = MultiGzDecoder::new(&bytes[..]).read_to_end(&mut content);
-    read.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    Some(content)
-}
 
 /// Whether a file below the folder has been renamed out of the way, and is not decided upon yet.
 pub(super) fn quarantined_below(folder: &Path) -> Option<PathBuf> {

@@ -6,12 +6,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Command;
 
-use flate2::bufread::GzDecoder;
+use flate2::bufread::{GzDecoder, MultiGzDecoder};
 
-use super::Original;
 use super::files::Kept;
 use super::programs;
 use super::skip::has_tool;
+use super::{Original, names_below};
 
 /// What gzip(1) reads. Panics when it warns or fails.
 pub(crate) fn read_with_gzip(path: &Path) -> Vec<u8> {
@@ -78,6 +78,27 @@ pub(crate) fn read_with_flate2(path: &Path) -> Member {
         modified,
         content,
     }
+}
+
+/// What each regular file below a folder holds, sorted: a `.gz` what it decompresses to. Panics at one that is not whole.
+pub(crate) fn contents_below(folder: &Path) -> Vec<Vec<u8>> {
+    let paths = names_below(folder).into_iter().map(|name| folder.join(name));
+    let files = paths.filter(|path| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file()));
+    let mut contents: Vec<_> = files.filter_map(|path| content_of(&path)).collect();
+    contents.sort();
+    contents
+}
+
+/// Nothing where the file has gone meanwhile.
+pub(crate) fn content_of(path: &Path) -> Option<Vec<u8>> {
+    let bytes = fs::read(path).ok()?;
+    if path.extension().is_none_or(|suffix| suffix != "gz") {
+        return Some(bytes);
+    }
+    let mut content = Vec::new();
+    let read = MultiGzDecoder::new(&bytes[..]).read_to_end(&mut content);
+    read.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    Some(content)
 }
 
 /// Checks all that is promised of a `.gz`: it is one member, every reader finds the original's bytes, the header has its name and

@@ -84,6 +84,28 @@ fn without_its_output_the_original_is_put_back() {
     assert_eq!(fs::read(scene.path("F.gz")).unwrap(), b"theirs");
 }
 
+/// As logrotate does with `compress delaycompress`: it moves the numbers up by one, and rotates again.
+#[test]
+fn an_output_that_was_renamed_is_an_output_still() {
+    for moved in ["F.2.gz", "archive/F.gz"] {
+        let (scene, _writer, retiring) = scene_with(b"text");
+        fs::create_dir(scene.path("archive")).unwrap();
+        fs::rename(scene.path("F.gz"), scene.path(moved)).unwrap();
+        scene.write("F", b"new");
+        scene.write("F.gz", b"theirs");
+        let (done, told) = end_of(retiring);
+        assert!(is_compressed(&done) && told.is_empty(), "{moved}: {done:?}, {told:?}");
+        assert_eq!(scene.unpacked(moved), b"text");
+        assert_eq!(fs::read(scene.path("F")).unwrap(), b"new");
+        assert_eq!(fs::read(scene.path("F.gz")).unwrap(), b"theirs");
+        assert_eq!(
+            scene.names().len(),
+            4 - usize::from(moved.starts_with("archive")),
+            "{moved}"
+        );
+    }
+}
+
 #[test]
 fn another_file_in_its_place_in_quarantine_is_not_removed() {
     let (scene, _writer, retiring) = scene_with(b"text");
