@@ -27,7 +27,7 @@ pub(super) type Fault = &'static str;
 
 /// Turns blocks into deflate data, and back for the proof that it did. The data of consecutive blocks, one behind the other, is one
 /// deflate stream; that of one block depends on nothing but the block and the level.
-pub(super) trait Engine: 'static {
+pub(super) trait Engine: Send + 'static {
     /// How much of what comes before a block it wants to know.
     const WINDOW: usize;
 

@@ -1,9 +1,11 @@
-//! What a thread keeps from one file for the next: buffers and library states. Allocated anew for each of many small files they would
-//! cost more than the work, and leave the heap in pieces.
+//! What is kept from one file for the next: buffers and library states. Allocated anew for each of many small files they would cost more
+//! than the work, and leave the heap in pieces.
+//!
+//! Threads share it, so that it is as much as is used at a time however many threads take turns. It goes with the last of them.
 
 use std::any::Any;
-use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
 use flate2::Decompress;
@@ -12,12 +14,8 @@ use super::engine::Engine;
 use super::{BLOCK, STEP};
 use crate::model::Level;
 
-/// As many of each as one file needs at a time.
-const MOST_BUFFERS: usize = 4;
-const MOST_ROOMS: usize = 3;
-
 /// A buffer that grew beyond this is not kept.
-const LARGEST: usize = 2 * STEP;
+const LARGEST: usize = BLOCK / 2;
 
 /// No engine wants to know more of what comes before a block.
 const MOST_WINDOW: usize = 32 * 1024;
@@ -26,16 +24,51 @@ const MOST_WINDOW: usize = 32 * 1024;
 struct Kept {
     buffers: Vec<Vec<u8>>,
     rooms: Vec<Room>,
-    /// A `Seat` of the engine that was used last.
-    engine: Option<Box<dyn Any>>,
-    decompress: Option<Decompress>,
+    /// Each a `Seat`.
+    engines: Vec<Box<dyn Any + Send>>,
+    decompressors: Vec<Decompress>,
 }
+
+impl Kept {
+    /// One of this kind for this level, or else that which has been kept for longest, so that another one can take its place.
+    fn take_engine<N: Engine>(&mut self, level: Level) -> Option<Box<dyn Any + Send>> {
+        let fits = |engine: &Box<dyn Any + Send>| {
+            let seat = engine.downcast_ref::<Seat<N>>();
+            seat.is_some_and(|seat| seat.level == level)
+        };
+        let at = self.engines.iter().rposition(fits).unwrap_or(0);
+        (at < self.engines.len()).then(|| self.engines.remove(at))
+    }
+
+    fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        if buffer.capacity() <= LARGEST {
+            self.buffers.push(buffer);
+        }
+    }
+}
+
+static SHARED: Mutex<Weak<Mutex<Kept>>> = Mutex::new(Weak::new());
 
 thread_local! {
-    static KEPT: RefCell<Kept> = RefCell::default();
+    static KEPT: Arc<Mutex<Kept>> = {
+        let mut shared = lock(&SHARED);
+        let kept = shared.upgrade().unwrap_or_default();
+        *shared = Arc::downgrade(&kept);
+        kept
+    };
 }
 
-/// Something that goes back to the thread on which it is dropped.
+fn with_kept<T>(work: impl FnOnce(&mut Kept) -> T) -> T {
+    KEPT.with(|kept| work(&mut lock(kept)))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while it is held.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Something that goes back when it is dropped.
 pub(super) struct Lent<T: Keep>(Option<T>);
 
 /// How a value is kept.
@@ -45,22 +78,22 @@ pub(super) trait Keep: Sized {
 
 /// An empty buffer with room for a step.
 pub(super) fn buffer() -> Lent<Vec<u8>> {
-    let mut buffer = KEPT.with_borrow_mut(|kept| kept.buffers.pop()).unwrap_or_default();
+    let mut buffer = with_kept(|kept| kept.buffers.pop()).unwrap_or_default();
     buffer.reserve(STEP);
     Lent(Some(buffer))
 }
 
 /// Room for a block and what comes before it.
 pub(super) fn room() -> Lent<Room> {
-    let kept = KEPT.with_borrow_mut(|kept| kept.rooms.pop());
+    let kept = with_kept(|kept| kept.rooms.pop());
     Lent(Some(kept.unwrap_or_default()))
 }
 
 /// An engine of this kind for this level.
 pub(super) fn engine<N: Engine>(level: Level) -> Lent<Box<Seat<N>>> {
-    let kept = KEPT.with_borrow_mut(|kept| kept.engine.take());
-    let kept = kept.and_then(|engine| engine.downcast::<Seat<N>>().ok());
-    let seat = kept.filter(|seat| seat.level == level);
+    let kept = with_kept(|kept| kept.take_engine::<N>(level));
+    let seat = kept.and_then(|engine| engine.downcast::<Seat<N>>().ok());
+    let seat = seat.filter(|seat| seat.level == level);
     Lent(Some(seat.unwrap_or_else(|| {
         let engine = N::new(level);
         Box::new(Seat { level, engine })
@@ -69,7 +102,7 @@ pub(super) fn engine<N: Engine>(level: Level) -> Lent<Box<Seat<N>>> {
 
 /// A raw deflate stream at its beginning, for the way back.
 pub(super) fn decompress() -> Lent<Decompress> {
-    let kept = KEPT.with_borrow_mut(|kept| kept.decompress.take());
+    let kept = with_kept(|kept| kept.decompressors.pop());
     Lent(Some(kept.unwrap_or_else(|| Decompress::new(false))))
 }
 
@@ -100,36 +133,27 @@ pub(super) struct Seat<N> {
 }
 
 impl Keep for Vec<u8> {
-    fn keep(mut self) {
-        self.clear();
-        KEPT.with_borrow_mut(|kept| {
-            if self.capacity() <= LARGEST && kept.buffers.len() < MOST_BUFFERS {
-                kept.buffers.push(self);
-            }
-        });
+    fn keep(self) {
+        with_kept(|kept| kept.keep_buffer(self));
     }
 }
 
 impl Keep for Room {
     fn keep(self) {
-        KEPT.with_borrow_mut(|kept| {
-            if kept.rooms.len() < MOST_ROOMS {
-                kept.rooms.push(self);
-            }
-        });
+        with_kept(|kept| kept.rooms.push(self));
     }
 }
 
 impl<N: Engine> Keep for Box<Seat<N>> {
     fn keep(self) {
-        KEPT.with_borrow_mut(|kept| kept.engine = Some(self));
+        with_kept(|kept| kept.engines.push(self));
     }
 }
 
 impl Keep for Decompress {
     fn keep(mut self) {
         self.reset(false);
-        KEPT.with_borrow_mut(|kept| kept.decompress = Some(self));
+        with_kept(|kept| kept.decompressors.push(self));
     }
 }
 
@@ -159,44 +183,61 @@ impl<T: Keep> Drop for Lent<T> {
 #[cfg(test)]
 mod tests {
     use super::super::engine::Best;
+    use super::super::flate::Flate;
     use super::*;
 
     #[test]
     fn a_buffer_comes_back_empty_and_a_grown_one_goes() {
-        let mut first = buffer();
-        first.extend(b"text");
-        let at = first.as_ptr();
-        drop(first);
-        let mut again = buffer();
-        assert!(again.is_empty() && again.as_ptr() == at);
-        again.reserve(3 * STEP);
-        drop(again);
-        assert!(buffer().capacity() <= LARGEST);
+        let mut kept = Kept::default();
+        kept.keep_buffer(b"text".to_vec());
+        kept.keep_buffer(Vec::with_capacity(LARGEST + 1));
+        assert_eq!(kept.buffers, [Vec::<u8>::new()]);
+        assert!(kept.buffers[0].capacity() > 0);
     }
 
     #[test]
-    fn no_more_are_kept_than_a_file_needs() {
-        drop((0..10).map(|_| buffer()).collect::<Vec<_>>());
-        assert_eq!(KEPT.with_borrow(|kept| kept.buffers.len()), MOST_BUFFERS);
+    fn what_is_lent_comes_back_however_many_threads_there_are() {
+        let used = || {
+            let (mut buffer, mut room) = (buffer(), room());
+            buffer.extend(b"text");
+            room.of(10).fill(7);
+            engine::<Best>(Level::default());
+            decompress();
+        };
+        thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(used))));
+        used();
+        assert!(buffer().is_empty());
+        with_kept(|kept| assert!(!kept.engines.is_empty() && !kept.decompressors.is_empty()));
     }
 
     #[test]
-    fn room_keeps_what_is_in_it_and_its_place() {
-        let mut first = room();
-        first.of(100).fill(7);
-        assert_eq!(first.of(2 * BLOCK)[..101], [[7; 100].as_slice(), &[0]].concat());
-        let at = first.of(1).as_ptr();
-        drop(first);
-        assert_eq!(room().of(2 * BLOCK).as_ptr(), at);
+    fn room_keeps_what_is_in_it() {
+        let mut room = Room::default();
+        room.of(100).fill(7);
+        assert_eq!(room.of(2 * BLOCK)[..101], [[7; 100].as_slice(), &[0]].concat());
+        let at = room.of(1).as_ptr();
+        assert_eq!(room.of(2 * BLOCK).as_ptr(), at);
     }
 
     #[test]
-    fn an_engine_is_used_again_for_its_level_only() {
+    fn an_engine_is_used_again_for_its_level_and_kind_only() {
         let level = |number| Level::new(number).unwrap();
-        let at = |number| &raw const engine::<Best>(level(number)).engine as usize;
-        let first = at(1);
-        assert_eq!(at(1), first);
-        let other = engine::<Best>(level(9));
-        assert_eq!(other.level, level(9));
+        let seat = |number| Seat {
+            level: level(number),
+            engine: Flate::new(level(number)),
+        };
+        let mut kept = Kept::default();
+        for number in [1, 9, 1] {
+            kept.engines.push(Box::new(seat(number)));
+        }
+        let taken = kept.take_engine::<Flate>(level(9)).unwrap();
+        assert_eq!(taken.downcast::<Seat<Flate>>().unwrap().level, level(9));
+        assert_eq!(kept.engines.len(), 2);
+        // None fits, so that one goes.
+        assert!(kept.take_engine::<Flate>(level(9)).is_some());
+        assert_eq!(kept.engines.len(), 1);
+        kept.engines.clear();
+        assert!(kept.take_engine::<Flate>(level(9)).is_none());
+        assert_eq!(engine::<Best>(level(9)).level, level(9));
     }
 }
