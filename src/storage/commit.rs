@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::advance::Advanced;
+use super::cache::Cache;
 use super::conflict::Naming;
 use super::dir::Folder;
 use super::lease;
@@ -187,7 +188,8 @@ impl Commit<'_> {
             name: candidate.name.as_encoded_bytes(),
             modified: u32::try_from(candidate.status.fingerprint.modified.seconds).unwrap_or(0),
         };
-        let source = FromStart::sized(&candidate.file, size);
+        let cache = Cache::of_original(&candidate.status, plan.keep_original);
+        let source = FromStart::sized(&candidate.file, size).with_cache(cache);
         let result = codec::compress(source, temp.file(), &header, plan.level, self.caller.helpers, |bytes| {
             (self.caller.progress)(bytes);
             if bytes > size {

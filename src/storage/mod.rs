@@ -4,6 +4,7 @@
 //! on a FIFO, and what is decided about a file is decided on its descriptor.
 
 mod advance;
+mod cache;
 mod commit;
 mod conflict;
 mod dir;

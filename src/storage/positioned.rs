@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+
+use super::cache::Cache;
 
 /// Reads a file from offset 0 by pread(2).
 pub(super) struct FromStart<'a> {
@@ -11,6 +12,7 @@ pub(super) struct FromStart<'a> {
     /// Where the end should be, as far as that is known.
     end: Option<u64>,
     is_at_end: bool,
+    cache: Cache,
 }
 
 impl<'a> FromStart<'a> {
@@ -20,6 +22,7 @@ impl<'a> FromStart<'a> {
             offset: 0,
             end: None,
             is_at_end: false,
+            cache: Cache::Used,
         }
     }
 
@@ -30,6 +33,10 @@ impl<'a> FromStart<'a> {
             ..Self::new(file)
         }
     }
+
+    pub(super) fn with_cache(self, cache: Cache) -> Self {
+        FromStart { cache, ..self }
+    }
 }
 
 impl Read for FromStart<'_> {
@@ -37,7 +44,7 @@ impl Read for FromStart<'_> {
         if self.is_at_end {
             return Ok(0);
         }
-        let length = self.file.read_at(buffer, self.offset)?;
+        let length = self.cache.read(self.file, buffer, self.offset)?;
         self.offset += length as u64;
         // A read that brings less than was asked for has come to the end, or was interrupted; this one got to where the end should be.
         self.is_at_end = length < buffer.len() && Some(self.offset) == self.end;
