@@ -47,6 +47,8 @@ mod simulator;
 mod stopping;
 /// What every source file keeps to: its size, nothing left to do, no test file forgotten.
 mod tidiness;
+/// `dwindle run`: what it costs to wait.
+mod waiting;
 
 /// What the tests stand on: folders, seeded data, the program under test, and how its outputs are read back.
 mod support;

@@ -152,3 +152,28 @@ fn is_below(path: &Path) -> bool {
     let mut components = path.components();
     components.clone().next().is_some() && components.all(|component| matches!(component, Component::Normal(_)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Preset, Watch};
+
+    #[test]
+    fn a_busy_file_that_is_not_ours_sends_nothing() {
+        let watch = Watch::new("/var/log", Preset::RotatedLogs);
+        let (inbox, sent) = async_channel::bounded(1);
+        let lost = Arc::new(AtomicBool::new(false));
+        let events = Events::new(
+            WatchId(0),
+            Arc::new(Select::new(&watch).unwrap()),
+            inbox,
+            Arc::clone(&lost),
+        );
+        for _ in 0..100 {
+            events.file("app.log");
+        }
+        assert!(sent.is_empty() && !lost.load(Ordering::Acquire));
+        events.file("app.log.1");
+        assert_eq!(sent.len(), 1);
+    }
+}

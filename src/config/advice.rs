@@ -65,7 +65,6 @@ fn check_leases(entry: &Entry) -> Option<Diagnostic> {
 
 fn check_overlap(earlier: (&Entry, &Path), later: (&Entry, &Path)) -> Option<Diagnostic> {
     let ((first, first_place), (second, second_place)) = (earlier, later);
-    let there = first.document.line_of(first.path.clone());
     let (message, help) = if first_place == second_place {
         let message = format!("the folder {} is watched twice", Escaped(&second.watch.path));
         (message, "put the rules for it into one watch")
@@ -80,6 +79,7 @@ fn check_overlap(earlier: (&Entry, &Path), later: (&Entry, &Path)) -> Option<Dia
         return None;
     };
     let warning = second.document.warning(second.path.clone(), message);
+    let there = first.document.line_of(first.path.clone());
     let label = format!("the other one is at {there}");
     Some(warning.with_label(label).with_help(help))
 }
@@ -95,11 +95,10 @@ fn covers(watch: &Watch, outer: &Path, inner: &Path) -> bool {
 /// With `replace`, files of one name from two folders would take each other's place.
 fn check_shared_output(first: &Entry, second: &Entry) -> Option<Diagnostic> {
     let folder = |watch: &Watch| Some(resolve(&watch.path.join(watch.output_dir.as_ref()?)));
-    let output = folder(&second.watch)?;
     let replaces = [first, second]
         .iter()
         .any(|entry| entry.watch.on_conflict == OnConflict::Replace);
-    if !replaces || folder(&first.watch)? != output {
+    if !replaces || folder(&first.watch)? != folder(&second.watch)? {
         return None;
     }
     let there = first.document.line_of(first.output_dir.clone()?);
