@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::model::Reason;
 
 /// A rule.
+// The core asks only those about paths by name.
+#[cfg_attr(not(feature = "cli"), allow(dead_code))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     // Asked by path alone.
