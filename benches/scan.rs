@@ -58,6 +58,7 @@ fn look_at_each(bencher: Bencher<'_, '_>, folders: usize) {
         select: Arc::new(Select::everything()),
         settle: Duration::ZERO,
         writer_check: WriterCheck::Lease,
+        siblings: Arc::default(),
     };
     let is_ready = |path: &PathBuf| {
         let (folder, name) = (path.parent().unwrap_or(Path::new("")), path.file_name());

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use policy::{Preset, Select, Watch, is_superseded};
+use policy::{Preset, Select, Watch};
 
 fn main() {
     divan::main();

@@ -8,7 +8,7 @@ use crate::support::run::Output;
 use crate::support::skip::present;
 use crate::support::{Dwindle, Sandbox, names_below, needs};
 
-const COMMANDS: [&str; 5] = ["run", "compress", "check", "completions", "man"];
+const COMMANDS: [&str; 6] = ["run", "compress", "check", "explain", "completions", "man"];
 
 fn dwindle(sandbox: &Sandbox, line: &str) -> Dwindle {
     Dwindle::new(sandbox).args(line.split_whitespace())
@@ -92,6 +92,44 @@ fn check_warns_of_what_is_legal_and_hardly_meant() {
     for part in ["cannot watch", "config.toml:2:8", "is watched twice", "config.toml:6:8"] {
         assert!(output.stderr.contains(part), "{part}: {output}");
     }
+}
+
+#[test]
+fn check_warns_of_logrotate_entries_that_do_not_go_with_a_watch() {
+    let sandbox = Sandbox::new();
+    sandbox.folder("log");
+    let root = sandbox.root().display();
+    sandbox.file("dwindle.toml", "[[watch]]\npath = \"log\"\npreset = \"rotated-logs\"\n");
+    sandbox.file("logrotate.conf", format!("weekly\ninclude {root}/logrotate.d\n"));
+    sandbox.file(
+        "logrotate.d/app",
+        format!("{root}/log/app.log {{\n    nocompress\n}}\n"),
+    );
+    sandbox.file(
+        "logrotate.d/fine",
+        format!("{root}/log/fine.log {{\n    compress\n    delaycompress\n}}\n"),
+    );
+    let output = dwindle(&sandbox, "check -c dwindle.toml --logrotate logrotate.conf")
+        .finish()
+        .expect_code(0);
+    assert!(
+        output
+            .stderr
+            .starts_with("warning: logrotate would lose sight of what is compressed in "),
+        "{output}"
+    );
+    assert!(
+        output.stderr.contains(&format!("--> {root}/logrotate.d/app:2:5\n")),
+        "{output}"
+    );
+    assert!(
+        stdout(&output).contains("valid, 1 folder to watch, 1 warning"),
+        "{output}"
+    );
+    let quiet = dwindle(&sandbox, "check -c dwindle.toml --logrotate nowhere")
+        .finish()
+        .expect_code(0);
+    assert_eq!(quiet.stderr, "");
 }
 
 #[test]

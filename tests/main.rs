@@ -13,6 +13,10 @@ mod compress_options;
 mod conformance;
 /// The examples, run.
 mod examples;
+/// `explain`, and what a dry run says of the same files.
+mod explain;
+/// `dwindle run`: where a folder may lie, and how it is watched there.
+mod file_systems;
 /// `compress -`: standard input to standard output.
 mod filter;
 /// The floors of `src/`: who may use whom.
@@ -27,6 +31,8 @@ mod interruption;
 mod marker;
 /// Everything that may go wrong, row by row, and that no byte is lost by it.
 mod matrix;
+/// `dwindle run`: names that come again.
+mod names_again;
 /// What is shipped beside the program: the systemd unit.
 mod packaging;
 /// `dwindle run`: what is never taken.
@@ -37,12 +43,18 @@ mod peers;
 mod readers;
 /// `dwindle run`: SIGHUP, and the configuration that is read again then.
 mod reloading;
+/// `dwindle run`: rotated logs, and which of a series are taken when.
+mod rotated_logs;
 /// `dwindle run` under a service manager: what it is told, and when.
 mod service;
 /// `dwindle run`: what the keys of a watch change.
 mod settings;
 /// The runtime with a simulated clock: what it promises, and what it finds.
 mod simulator;
+/// `dwindle run`: web files, each with a `.gz` that goes the way of its original.
+mod static_assets;
+/// A `.gz` beside each web file, sent by a real nginx.
+mod static_assets_nginx;
 /// `dwindle run`: how it ends, by signals, by itself, or before it has begun.
 mod stopping;
 /// What every source file keeps to: its size, nothing left to do, no test file forgotten.

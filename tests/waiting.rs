@@ -32,7 +32,7 @@ fn the_kernel_is_asked_for_nothing_that_reading_and_writing_raise() {
     running.wait_exit().expect_code(0);
 }
 
-/// Of all inotify watches of a process; `mask:` of proc_pid_fdinfo(5).
+/// Of all inotify watches of a process; `mask:` of `proc_pid_fdinfo(5)`.
 fn masks_of(process: u32) -> Vec<u32> {
     let open = fs::read_dir(format!("/proc/{process}/fdinfo")).unwrap();
     let texts = open.filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok());

@@ -270,6 +270,7 @@ impl Driver {
     fn handle_event(&mut self, event: Event, now: Instant) {
         match event {
             Event::File(file) => self.agenda.handle_event(&file, now),
+            Event::Successor(file) => self.agenda.handle_successor(file),
             Event::Folder(watch, folder) => self.agenda.handle_folder(watch, &folder, now),
             Event::Wake => {}
         }

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::fmt::{self, Debug, Formatter};
 use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_channel::Sender;
 
-use crate::policy::{FileId, Select, WatchId};
+use crate::policy::{FileId, Select, Waiting, WatchId, original_of};
 
 /// The source of a folder's events, such as the kernel. An agent without one scans its folders at their poll interval. Both traits' methods
 /// are called in work for [`Runtime::unblock`](crate::Runtime::unblock); a panic in one fails the scan that called it, or ends
@@ -77,11 +77,15 @@ pub struct Events {
     select: Arc<Select>,
     inbox: Sender<Event>,
     lost: Arc<AtomicBool>,
+    /// What was passed over until another file comes beside it.
+    waiting: Arc<Mutex<Waiting>>,
 }
 
 /// What travels to the driver.
 pub(super) enum Event {
     File(FileId),
+    /// One that this file may have waited for has come.
+    Successor(FileId),
     Folder(WatchId, PathBuf),
     /// Look at the flags.
     Wake,
@@ -94,24 +98,74 @@ impl Events {
             select,
             inbox,
             lost,
+            waiting: Arc::default(),
         }
     }
 
-    /// A file was created, renamed to this name, or closed by a writer; a marker too. `path` is relative to the watched folder; one that
-    /// is absolute or has `..` in it is ignored.
+    /// A file was created, renamed to this name, or closed by a writer; a marker too. Where outputs go the way of their originals
+    /// ([`Preset::StaticAssets`](crate::Preset::StaticAssets)), also: its owner, mode or times were changed. `path` is relative to the
+    /// watched folder; one that is absolute or has `..` in it is ignored.
     pub fn file(&self, path: impl AsRef<Path>) {
         let path = path.as_ref();
         if !is_below(path) {
             return;
         }
+        for waiting in self.waiting().take_for(path) {
+            self.send(Event::Successor(self.id_of(&waiting)));
+        }
+        self.tell(path);
+    }
+
+    /// A file was removed, or renamed to another name. Of interest only where outputs go the way of their originals
+    /// ([`Preset::StaticAssets`](crate::Preset::StaticAssets)). `path` is relative to the watched folder; one that is absolute or has
+    /// `..` in it is ignored.
+    pub fn gone(&self, path: impl AsRef<Path>) {
+        let path = path.as_ref();
+        if !self.select.outputs_follow() || !is_below(path) {
+            return;
+        }
+        // An output that goes is made anew where its original is still there.
+        let original = path.file_name().and_then(original_of);
+        match original {
+            Some(name) => self.tell(&path.with_file_name(name)),
+            None => self.tell(path),
+        }
+    }
+
+    /// Whether changes of owner, mode and times are of interest.
+    #[cfg_attr(not(feature = "watch"), allow(dead_code))]
+    pub(crate) fn wants_metadata(&self) -> bool {
+        self.select.outputs_follow()
+    }
+
+    /// A file is about to be looked at, and may turn out to have to wait for another one to come. Said before the look, so that none is
+    /// missed that comes meanwhile.
+    pub(super) fn may_wait(&self, file: &Path) {
+        self.waiting().add(file);
+    }
+
+    /// It need not wait.
+    pub(super) fn need_not_wait(&self, file: &Path) {
+        self.waiting().remove(file);
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn id_of(&self, path: &Path) -> FileId {
+        FileId {
+            watch: self.watch,
+            path: path.into(),
+        }
+    }
+
+    fn tell(&self, path: &Path) {
         // What happens to a marker happens to its file.
         let marked = path.file_name().and_then(|name| self.select.marked_by(name));
         let path = marked.map_or(Cow::Borrowed(path), |name| Cow::Owned(path.with_file_name(name)));
         if self.select.file(&path).is_ok() {
-            self.send(Event::File(FileId {
-                watch: self.watch,
-                path: path.as_ref().into(),
-            }));
+            self.send(Event::File(self.id_of(&path)));
         }
     }
 

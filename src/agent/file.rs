@@ -13,7 +13,8 @@ use crate::codec::{Alone, Helpers};
 use crate::model::{Error, Level, Observer, Reason, Step};
 use crate::policy::{OnConflict, Select, WriterCheck, compressed_suffix};
 use crate::storage::{
-    Candidate, Folder, Look, OutputPlace, Plan, Recovered, Rules, Syncs, is_leftover, look, quarantine_of, recover,
+    Candidate, Folder, Look, OutputPlace, Plan, Recovered, Renew, Rules, Syncs, is_leftover, look, quarantine_of,
+    recover,
 };
 
 use super::job::{Attempt, Cancel, Work};
@@ -354,7 +355,7 @@ impl Desk {
         Plan {
             level: self.options.level,
             keep_original: self.options.keep_original,
-            renew: self.options.replace,
+            renew: if self.options.replace { Renew::All } else { Renew::None },
             on_conflict: if self.options.replace {
                 OnConflict::Replace
             } else {

@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use crate::codec::Helpers;
 use crate::model::{Error, Escaped, Level, Observer, Reason, Step};
-use crate::policy::{Select, Watch, WatcherChoice};
+use crate::policy::{self, Select, Watch, WatcherChoice};
 use crate::storage::{
-    Candidate, Folder, Look, OutputPlace, Plan, Recovered, Rules, Scan, Sight, is_gone, is_leftover, look, recover,
-    remote_file_system,
+    Candidate, Folder, Look, OutputPlace, Pair, Plan, Recovered, Renew, Rules, Scan, Sight, is_gone, is_leftover, look,
+    recover, remote_file_system,
 };
 
 use super::events::{Events, FolderWatcher, Watcher};
@@ -148,26 +148,55 @@ impl WatchedFolder {
         };
         let root = self.root_for_work()?;
         let parent = match root.folder.folder_or_self(folder) {
-            Err(error) if is_gone(&error) => return Ok(Worked::Ended(Attempt::Gone)),
+            Err(error) if is_gone(&error) => {
+                self.withdraw(&root, None, file)?;
+                return Ok(Worked::Ended(Attempt::Gone));
+            }
             parent => parent?,
         };
         if is_leftover(name) {
             return self.recover(&root, &parent, file).map(Worked::Ended);
         }
-        Ok(Worked::Ended(
-            match look(&parent, name, &self.rules, SystemTime::now())? {
-                // Without its marker it is as good as not there yet: the marker's event tells of it.
-                Look::Gone | Look::Pass(Reason::NoMarker(_)) => Attempt::Gone,
-                Look::Ready(candidate) => return Ok(self.commit(&root, &parent, file, candidate, helpers, cancel)),
-                Look::Pass(reason) => {
-                    self.say_once(&reason);
-                    Attempt::Skipped(reason)
-                }
-                Look::NotYet(wait) => Attempt::NotYet(wait),
-                Look::InUse => Attempt::InUse,
-                Look::IsFolder => Attempt::Folder,
-            },
-        ))
+        let found = self.look(&parent, file)?;
+        match &found {
+            // The former waits for its marker as it is.
+            Look::Pass(Reason::NoMarker(_)) | Look::Ready(_) | Look::NotYet(_) | Look::InUse => {}
+            Look::Gone | Look::IsFolder | Look::Pass(_) => self.withdraw(&root, Some(&*parent), file)?,
+        }
+        Ok(Worked::Ended(match found {
+            // Without its marker it is as good as not there yet: the marker's event tells of it.
+            Look::Gone | Look::Pass(Reason::NoMarker(_)) => Attempt::Gone,
+            Look::Ready(candidate) => return Ok(self.commit(&root, &parent, file, candidate, helpers, cancel)),
+            Look::Pass(reason) => {
+                self.say_once(&reason);
+                Attempt::Skipped(reason)
+            }
+            Look::NotYet(wait) => Attempt::NotYet(wait),
+            Look::InUse => Attempt::InUse,
+            Look::IsFolder => Attempt::Folder,
+        }))
+    }
+
+    fn look(&self, parent: &Folder, file: &Path) -> Result<Look, Error> {
+        let name = file.file_name().unwrap_or_default();
+        let look = || look(parent, name, &self.rules, SystemTime::now());
+        if self.rules.select.standing(name).is_none() {
+            return look();
+        }
+        self.source.events.may_wait(file);
+        let found = look();
+        if !matches!(&found, Ok(Look::Pass(Reason::PossiblyLive | Reason::AmongNewest(_)))) {
+            self.source.events.need_not_wait(file);
+        }
+        found
+    }
+
+    /// An output that follows its original goes where that will get no new one.
+    fn withdraw(&self, root: &Root, parent: Option<&Folder>, file: &Path) -> Result<(), Error> {
+        if !self.watch.outputs_follow() {
+            return Ok(());
+        }
+        root.withdraw(&self.watch.path, parent, file, &*self.observer)
     }
 
     fn commit(
@@ -179,14 +208,7 @@ impl WatchedFolder {
         helpers: &dyn Helpers,
         cancel: &Cancel,
     ) -> Worked<Attempt> {
-        let plan = Plan {
-            level: self.level,
-            keep_original: self.watch.keep_original,
-            renew: false,
-            on_conflict: self.watch.on_conflict,
-            durable: self.watch.durable,
-            hold: HOLD,
-        };
+        let plan = plan_of(&self.watch, self.level);
         let work = Work {
             parent,
             output: root.place_of(file),
@@ -235,6 +257,31 @@ impl WatchedFolder {
 }
 
 impl Root {
+    /// Removes the output of a file that will get no new one, where it follows its original and is not up to date. `parent` is the file's
+    /// folder, if that is there.
+    fn withdraw(
+        &self,
+        watched: &Path,
+        parent: Option<&Folder>,
+        file: &Path,
+        observer: &dyn Observer,
+    ) -> Result<(), Error> {
+        let (Some(relative), Some(name)) = (file.parent(), file.file_name()) else {
+            return Ok(());
+        };
+        let apart = match &self.output {
+            Some(output) => Pair::output_below(output, relative)?,
+            None => None,
+        };
+        let Some(output) = apart.as_ref().or(parent.filter(|_| self.output.is_none())) else {
+            return Ok(());
+        };
+        if let Some(output) = (Pair { parent, output, name }).remove_outdated()? {
+            observer.withdrawn(watched, file, &output);
+        }
+        Ok(())
+    }
+
     /// Where the output of a file goes, which is below the watched folder.
     fn place_of<'a>(&'a self, file: &'a Path) -> OutputPlace<'a> {
         match &self.output {
@@ -271,7 +318,9 @@ impl Job for WatchedFolder {
             }
         };
         let outputs = match &root.output {
-            Some(output) if is_whole && !self.swept_outputs.swap(true, Ordering::Relaxed) => {
+            Some(output)
+                if is_whole && (self.watch.outputs_follow() || !self.swept_outputs.swap(true, Ordering::Relaxed)) =>
+            {
                 Scan::new(output, Path::new(""), Arc::new(Select::everything())).ok()
             }
             _ => None,
@@ -279,6 +328,9 @@ impl Job for WatchedFolder {
         Ok(Box::new(FolderWalk {
             scan,
             outputs,
+            outputs_follow: self.watch.outputs_follow(),
+            select: Arc::clone(&self.rules.select),
+            found_files: false,
             root,
             events: self.source.events.clone(),
             observer: Arc::clone(&self.observer),
@@ -294,6 +346,11 @@ struct FolderWalk {
     scan: Option<Scan>,
     /// Of the output folder, in which a run that was killed may have left what it had not published; once.
     outputs: Option<Scan>,
+    /// Whether outputs go with their originals.
+    outputs_follow: bool,
+    select: Arc<Select>,
+    /// Whether there is any file in the folder.
+    found_files: bool,
     root: Arc<Root>,
     events: Events,
     observer: Arc<dyn Observer>,
@@ -315,7 +372,13 @@ impl Walk for FolderWalk {
             batch.end = self.sweep_outputs(most);
             return Ok(batch);
         };
+        let mut outputs = Vec::new();
         let found = scan.next_batch(most, &mut |sight| match sight {
+            Sight::PassedOver(path, Reason::CompressedSuffix(_))
+                if self.outputs_follow && self.root.output.is_none() =>
+            {
+                outputs.extend(original_of(path));
+            }
             Sight::Entered(folder) => {
                 match lock(&self.native).enter(self.root.folder.path(), folder) {
                     Ok(None) => {}
@@ -329,6 +392,10 @@ impl Walk for FolderWalk {
             Sight::Failed(error) => batch.failed.push(error),
             Sight::PassedOver(..) => {}
         });
+        for original in outputs {
+            self.withdraw_without_original(&original);
+        }
+        self.found_files |= !found.files.is_empty();
         let mut files = found.files;
         files.extend(found.leftovers);
         if found.end {
@@ -343,12 +410,50 @@ impl Walk for FolderWalk {
 }
 
 impl FolderWalk {
+    /// Removes the output of a file that went while nobody was looking.
+    fn withdraw_without_original(&self, original: &Path) {
+        let (Some(relative), Some(name)) = (original.parent(), original.file_name()) else {
+            return;
+        };
+        if self.select.file(original).is_err() {
+            return;
+        }
+        let withdrawn = match self.root.folder.folder(relative) {
+            Ok(parent) => match parent.status(name) {
+                // It is a file that is looked at by itself.
+                Ok(Some(status)) if status.is_file() => Ok(()),
+                Ok(_) => self
+                    .root
+                    .withdraw(self.root.folder.path(), Some(&parent), original, &*self.observer),
+                Err(error) => Err(error),
+            },
+            Err(error) if is_gone(&error) => {
+                self.root
+                    .withdraw(self.root.folder.path(), None, original, &*self.observer)
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = withdrawn {
+            self.observer.warning(&error.to_string());
+        }
+    }
+
     /// Removes some of what nobody is at any more; true at the end.
     fn sweep_outputs(&mut self, most: usize) -> bool {
         let (Some(scan), Some(output)) = (&mut self.outputs, &self.root.output) else {
             return true;
         };
-        let found = scan.next_batch(most, &mut |_| ());
+        let mut outputs = Vec::new();
+        let found = scan.next_batch(most, &mut |sight| match sight {
+            // Where nothing is left at all, it is rather the folder that is gone, with the disk it was on.
+            Sight::PassedOver(path, Reason::CompressedSuffix(_)) if self.outputs_follow && self.found_files => {
+                outputs.extend(original_of(path));
+            }
+            _ => {}
+        });
+        for original in outputs {
+            self.withdraw_without_original(&original);
+        }
         for path in &found.leftovers {
             let (folder, name) = (
                 path.parent().unwrap_or(Path::new("")),
@@ -423,6 +528,27 @@ impl Native {
             }
         }
     }
+}
+
+/// How the files of a watch are committed.
+pub(super) fn plan_of(watch: &Watch, level: Level) -> Plan {
+    Plan {
+        level,
+        keep_original: watch.keep_original,
+        renew: if watch.outputs_follow() {
+            Renew::Followers
+        } else {
+            Renew::None
+        },
+        on_conflict: watch.on_conflict,
+        durable: watch.durable,
+        hold: HOLD,
+    }
+}
+
+/// The path of the file that an output of this path would be of.
+pub(super) fn original_of(output: &Path) -> Option<PathBuf> {
+    Some(output.with_file_name(policy::original_of(output.file_name()?)?))
 }
 
 /// A panic under one of these locks leaves nothing half changed.

@@ -6,6 +6,8 @@ mod driver;
 #[cfg(feature = "cli")]
 mod dry_run;
 mod events;
+#[cfg(feature = "cli")]
+mod explain;
 mod file;
 mod folder;
 mod job;
@@ -13,6 +15,8 @@ mod lend;
 mod marked;
 #[cfg(feature = "cli")]
 mod oneshot;
+#[cfg(feature = "cli")]
+mod outlook;
 mod pace;
 mod pool;
 mod retire;
@@ -42,11 +46,15 @@ pub use events::{Events, FolderWatcher, Watcher};
 pub use file::{FileOptions, FileOutcome, compress_file};
 
 #[cfg(feature = "cli")]
-pub(crate) use dry_run::{Prospect, dry_run};
+pub(crate) use dry_run::dry_run;
+#[cfg(feature = "cli")]
+pub(crate) use explain::{Explanation, Subject, explain};
 #[cfg(feature = "cli")]
 pub(crate) use job::Cancel;
 #[cfg(feature = "cli")]
 pub(crate) use oneshot::OneShot;
+#[cfg(feature = "cli")]
+pub(crate) use outlook::Prospect;
 
 /// Why the agent did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

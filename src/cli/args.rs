@@ -117,7 +117,9 @@ pub(crate) enum Action {
     /// Compress the files named, like gzip
     Compress(Compress),
     /// Validate the configuration and print every problem in it
-    Check,
+    Check(Check),
+    /// Say of each path which watch has it, what every rule says, and what happens next
+    Explain(Explain),
     /// Print the script that completes command lines in a shell
     Completions {
         /// One of bash, elvish, fish, powershell and zsh
@@ -179,6 +181,22 @@ pub(crate) struct Compress {
 
     #[command(flatten)]
     digit: LevelDigit,
+}
+
+/// `dwindle check`.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub(crate) struct Check {
+    /// Configuration of logrotate to compare with
+    #[arg(long, value_name = "FILE", default_value = "/etc/logrotate.conf")]
+    pub(crate) logrotate: PathBuf,
+}
+
+/// `dwindle explain`.
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+pub(crate) struct Explain {
+    /// Files or folders, whether they exist or not
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
 }
 
 impl Compress {
@@ -253,6 +271,10 @@ pub(crate) fn command() -> Command {
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("dwindle run inbox", "Watch the folder inbox until Ctrl-C"),
     ("dwindle run --once", "One pass over the configured folders, for cron"),
+    (
+        "dwindle explain app.log.1",
+        "Why a file is taken or not, and what happens next",
+    ),
     (
         "dwindle compress -rk9 logs",
         "All below logs, as small as it gets; keep originals",
@@ -434,7 +456,24 @@ mod tests {
                     ..compress(&["a", "b"])
                 }),
             ),
-            ("dwindle check", Action::Check),
+            (
+                "dwindle check",
+                Action::Check(Check {
+                    logrotate: PathBuf::from("/etc/logrotate.conf"),
+                }),
+            ),
+            (
+                "dwindle check --logrotate x",
+                Action::Check(Check {
+                    logrotate: PathBuf::from("x"),
+                }),
+            ),
+            (
+                "dwindle explain a b",
+                Action::Explain(Explain {
+                    paths: paths(&["a", "b"]),
+                }),
+            ),
             ("dwindle completions zsh", Action::Completions { shell: Shell::Zsh }),
             ("dwindle man", Action::Man),
         ];

@@ -44,6 +44,11 @@ impl<A: Observer, B: Observer> Observer for Both<A, B> {
         self.1.compressed(folder, source, output, bytes_in, bytes_out, took);
     }
 
+    fn withdrawn(&self, folder: &Path, source: &Path, output: &Path) {
+        self.0.withdrawn(folder, source, output);
+        self.1.withdrawn(folder, source, output);
+    }
+
     fn skipped(&self, folder: &Path, source: &Path, reason: &Reason) {
         self.0.skipped(folder, source, reason);
         self.1.skipped(folder, source, reason);

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use super::args::Check;
 use super::exit::Exit;
 use super::print;
 use crate::config;
 use crate::model::Escaped;
 
 /// Prints problems and warnings on standard error, and on standard output whether the configuration can be used.
-pub(super) fn run(files: &[PathBuf]) -> Result<Exit> {
+pub(super) fn run(files: &[PathBuf], arguments: &Check) -> Result<Exit> {
     let loaded = match config::load(files) {
         Ok(loaded) => loaded,
         Err(problems) => {
@@ -19,6 +20,8 @@ pub(super) fn run(files: &[PathBuf]) -> Result<Exit> {
         }
     };
     print::problems(&loaded.warnings);
+    let beside = config::warn_beside_logrotate(&loaded.config.watches, &loaded.places, &arguments.logrotate);
+    print::problems(&beside);
     if loaded.files.is_empty() {
         print::complain("there is no configuration: neither /etc/dwindle/config.toml nor a file given with -c");
         return Ok(Exit::BadConfiguration);
@@ -26,7 +29,7 @@ pub(super) fn run(files: &[PathBuf]) -> Result<Exit> {
     let names: Vec<String> = loaded.files.iter().map(|file| Escaped(file).to_string()).collect();
     let watches = loaded.config.watches.len();
     let folders = if watches == 1 { "folder" } else { "folders" };
-    let warnings = match loaded.warnings.len() {
+    let warnings = match loaded.warnings.len() + beside.len() {
         0 => String::new(),
         1 => ", 1 warning".to_owned(),
         many => format!(", {many} warnings"),

@@ -176,7 +176,7 @@ fn compress_stream(
     output: File,
     level: Level,
 ) -> Result<(), CompressError<std::convert::Infallible>> {
-    let header = Header { name: b"", modified: 0 };
+    let header = Header::default();
     codec::compress(input, output, &header, level, &Alone, |_| Ok(()))?;
     Ok(())
 }

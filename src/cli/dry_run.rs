@@ -41,6 +41,21 @@ impl Display for Line {
             Prospect::Compress { bytes, output } => {
                 write!(f, "compress {path} -> {}: finished, {}", Escaped(output), Size(*bytes))
             }
+            Prospect::Remake { bytes, output } => {
+                let (output, bytes) = (Escaped(output), Size(*bytes));
+                write!(
+                    f,
+                    "compress {path} -> {output}: finished, {bytes}; in the place of the one that is there"
+                )
+            }
+            Prospect::Finish { output, .. } => {
+                write!(
+                    f,
+                    "finish   {path} -> {}: holds the same bytes already",
+                    Escaped(output)
+                )
+            }
+            Prospect::Withdraw => write!(f, "remove   {path}: it goes with its original"),
             Prospect::Wait(wait) => write!(
                 f,
                 "wait     {path}: touched just now, quiet enough in {:.1} s",
@@ -66,10 +81,11 @@ struct Totals {
 impl Totals {
     fn add(&mut self, prospect: &Prospect) {
         match prospect {
-            Prospect::Compress { bytes, .. } => {
+            Prospect::Compress { bytes, .. } | Prospect::Remake { bytes, .. } | Prospect::Finish { bytes, .. } => {
                 self.compress += 1;
                 self.bytes += bytes;
             }
+            Prospect::Withdraw => {}
             Prospect::Wait(_) | Prospect::InUse | Prospect::Await(_) => self.wait += 1,
             Prospect::Skip(_) => self.skipped += 1,
             Prospect::Fail(_) => self.failed += 1,

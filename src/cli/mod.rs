@@ -8,6 +8,7 @@ mod compress;
 mod descriptors;
 mod dry_run;
 mod exit;
+mod explain;
 mod man;
 mod print;
 mod progress;
@@ -43,7 +44,8 @@ fn execute(cli: &Cli) -> Exit {
     let result = match &cli.command {
         Action::Run(arguments) => run::run(&cli.common, arguments),
         Action::Compress(arguments) => compress::run(&cli.common, arguments),
-        Action::Check => check::run(&cli.common.config),
+        Action::Check(arguments) => check::run(&cli.common.config, arguments),
+        Action::Explain(arguments) => explain::run(&cli.common.config, &arguments.paths),
         Action::Completions { shell } => printed(print::bytes(&completions::script(*shell))),
         Action::Man => printed(print::bytes(&man::page())),
     };

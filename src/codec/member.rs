@@ -6,6 +6,7 @@ use crate::model::Level;
 pub(super) const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 
 /// Bits of the header's flag byte.
+const TEXT: u8 = 1;
 pub(super) const HEADER_CRC: u8 = 1 << 1;
 pub(super) const EXTRA: u8 = 1 << 2;
 pub(super) const NAME: u8 = 1 << 3;
@@ -22,13 +23,16 @@ pub(crate) struct Header<'a> {
     pub(crate) name: &'a [u8],
     /// The original's mtime in seconds since the epoch; 0 for none, or for one that 32 bits cannot hold.
     pub(crate) modified: u32,
+    /// Whether the member goes the way of its original. It is marked by FTEXT, "probably text", which gzip never sets and no reader
+    /// asks for, so that it is known again on any file system, after any copy.
+    pub(crate) follows: bool,
 }
 
 impl Header<'_> {
     /// The header's bytes, as gzip writes them.
     pub(super) fn encode(&self, level: Level) -> Vec<u8> {
         let name = self.name.split(|&byte| byte == 0).next().unwrap_or_default();
-        let flags = if name.is_empty() { 0 } else { NAME };
+        let flags = if name.is_empty() { 0 } else { NAME } | if self.follows { TEXT } else { 0 };
         let extra_flags = match level.number() {
             9 => 2,
             1 => 4,
@@ -45,6 +49,21 @@ impl Header<'_> {
         }
         bytes
     }
+}
+
+/// How many bytes tell whose a member is that goes the way of an original of this name.
+pub(crate) fn length_of_mark(name: &[u8]) -> usize {
+    10 + name.len() + 1
+}
+
+/// Whether a member that begins so was marked as going the way of an original of this name, by a [`Header`] as we write it; then the
+/// mtime in it.
+pub(crate) fn marked_for(name: &[u8], start: &[u8]) -> Option<u32> {
+    let (fixed, rest) = start.split_first_chunk::<10>()?;
+    let [a, b, c, flags, m0, m1, m2, m3, _, system] = *fixed;
+    let is_ours = [a, b, c] == MAGIC && flags == NAME | TEXT && system == UNIX;
+    let has_name = rest.strip_prefix(name).and_then(<[u8]>::first) == Some(&0);
+    (is_ours && has_name && !name.is_empty()).then_some(u32::from_le_bytes([m0, m1, m2, m3]))
 }
 
 /// CRC-32 and length of some bytes. Computed apart from the deflate library, so that a fault there cannot hide in it.
@@ -118,6 +137,7 @@ mod tests {
         let header = Header {
             name: b"a.txt",
             modified: 0x0102_0304,
+            follows: false,
         };
         assert_eq!(
             header.encode(level(6)),
@@ -129,6 +149,24 @@ mod tests {
             Header::default().encode(level(6)),
             b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
         );
+    }
+
+    #[test]
+    fn a_member_that_follows_its_original_is_known_again_and_no_other() {
+        let mut header = Header {
+            name: b"a.txt",
+            modified: 0x0102_0304,
+            follows: true,
+        };
+        let start = header.encode(level(9));
+        assert_eq!(start.len(), length_of_mark(b"a.txt"));
+        assert_eq!(marked_for(b"a.txt", &start), Some(0x0102_0304));
+        for name in [&b"a.tx"[..], b"a.txt.", b"b.txt", b""] {
+            assert_eq!(marked_for(name, &start), None);
+        }
+        assert_eq!(marked_for(b"a.txt", &start[..start.len() - 1]), None);
+        header.follows = false;
+        assert_eq!(marked_for(b"a.txt", &header.encode(level(9))), None);
     }
 
     #[test]

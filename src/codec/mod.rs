@@ -21,7 +21,7 @@ mod unpack;
 mod verify;
 
 pub(crate) use compress::{CompressError, Packed, compress};
-pub(crate) use member::{Digest, Header, stored_length};
+pub(crate) use member::{Digest, Header, length_of_mark, marked_for, stored_length};
 pub(crate) use pipeline::{Alone, Help, Helpers};
 pub(crate) use verify::{HoldsError, VerifyError, holds, verify};
 

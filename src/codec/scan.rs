@@ -262,7 +262,7 @@ impl<'a> Bits<'a> {
             // Bits above those that count are the same ones as come again the next time.
             self.buffer |= u64::from_le_bytes(*bytes) << self.count;
             self.next += (63 - self.count as usize) / 8;
-            self.count |= 56;
+            self.count |= 0b11_1000;
         } else {
             self.refill_at_the_end();
         }

@@ -113,6 +113,7 @@ mod tests {
         let header = Header {
             name: b"name",
             modified: 1,
+            follows: false,
         };
         let packed = compress(bytes, &mut member, &header, Level::default(), &Alone, go_on).unwrap();
         (member, packed)

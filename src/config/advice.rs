@@ -3,12 +3,13 @@
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::diagnostic::Diagnostic;
 use super::file::Entry;
 use crate::model::{Escaped, Reason};
 use crate::policy::{OnConflict, Select, Watch, WatcherChoice, WriterCheck};
-use crate::storage::{Folder, remote_file_system};
+use crate::storage::{Folder, lease_obstacle, remote_file_system};
 
 /// Looks at all watches together. Asks the file system whether their folders are there.
 pub(super) fn warn(entries: &[Entry]) -> Vec<Diagnostic> {
@@ -16,7 +17,7 @@ pub(super) fn warn(entries: &[Entry]) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         warnings.extend(check_folder(entry));
-        warnings.extend(check_leases(entry));
+        warnings.extend(check_file_system(entry));
         for earlier in 0..index {
             warnings.extend(check_overlap(
                 (&entries[earlier], &places[earlier]),
@@ -52,15 +53,48 @@ fn check_folder(entry: &Entry) -> Option<Diagnostic> {
     })
 }
 
-/// There every file would be left alone.
-fn check_leases(entry: &Entry) -> Option<Diagnostic> {
-    let folder = Folder::open(&entry.watch.path).ok()?;
-    let name = remote_file_system(&folder).filter(|_| entry.watch.writer_check == WriterCheck::Lease)?;
-    let message = format!("files in {} will be left alone", Escaped(&entry.watch.path));
-    let warning = entry.document.warning(entry.path.clone(), message);
-    let label = format!("on {name}, others may write unseen, so no lease can tell");
-    let help = "writer-check = \"quiet\" trusts that a file is finished when it has been quiet for settle";
-    Some(warning.with_label(label).with_help(help))
+/// Where the kernel cannot see who writes, every file would be left alone, and nothing be told of changes.
+fn check_file_system(entry: &Entry) -> Option<Diagnostic> {
+    let watch = &entry.watch;
+    let folder = Folder::open(&watch.path).ok()?;
+    let path = Escaped(&watch.path);
+    let warning = |message: String| entry.document.warning(entry.path.clone(), message);
+    if let Some(name) = remote_file_system(&folder) {
+        if watch.writer_check == WriterCheck::Lease {
+            let label = format!("on {name}, others may write unseen, so no lease can tell");
+            let help = "writer-check = \"quiet\" trusts that a file is finished when it has been quiet for settle";
+            let warning = warning(format!("files in {path} will be left alone"));
+            return Some(warning.with_label(label).with_help(help));
+        }
+        let label = format!("changes on {name} may happen where this kernel does not see them");
+        return match watch.watcher {
+            WatcherChoice::Poll => None,
+            WatcherChoice::Auto => {
+                let warning = warning(format!("{path} will be polled every {:?}", watch.poll_interval));
+                Some(
+                    warning
+                        .with_label(label)
+                        .with_help("watcher = \"poll\" says that this is meant"),
+                )
+            }
+            WatcherChoice::Native => {
+                let warning = warning(format!("files in {path} may be noticed only after 15 minutes"));
+                Some(
+                    warning
+                        .with_label(label)
+                        .with_help("watcher = \"poll\" looks at it again and again"),
+                )
+            }
+        };
+    }
+    if watch.writer_check != WriterCheck::Lease {
+        return None;
+    }
+    let obstacle = lease_obstacle(&folder, &Arc::new(Select::new(watch).ok()?))?;
+    let warning = warning(format!("files in {path} will be left alone"));
+    Some(warning.with_label(format!("no lease can be had: {obstacle}")).with_help(
+        "run the agent as their owner or with CAP_LEASE, as the systemd unit does, or set writer-check = \"quiet\"",
+    ))
 }
 
 fn check_overlap(earlier: (&Entry, &Path), later: (&Entry, &Path)) -> Option<Diagnostic> {
@@ -181,7 +215,7 @@ fn is_certain(reason: &Reason) -> bool {
 }
 
 /// The path without links and dots, as far as it exists.
-fn resolve(path: &Path) -> PathBuf {
+pub(super) fn resolve(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.components().collect())
 }
 

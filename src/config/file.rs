@@ -10,7 +10,7 @@ use toml::de::DeTable;
 
 use super::diagnostic::{Diagnostic, Document};
 use super::section::{Kind, Section};
-use super::values::{Glob, MarkerPattern, PollInterval, Size, Value, Workers};
+use super::values::{Count, Glob, MarkerPattern, PollInterval, Size, Value, Workers};
 use super::{LogFormat, LogLevel};
 use crate::model::Level;
 use crate::policy::{OnConflict, Preset, Select, Watch, WatcherChoice};
@@ -31,6 +31,7 @@ pub(super) const WATCH_KEYS: &[&str] = &[
     "keep-original",
     "output-dir",
     "on-conflict",
+    "leave-newest",
     "watcher",
     "poll-interval",
     "durable",
@@ -166,6 +167,10 @@ fn read_watch(
         .map(Spanned::into_inner)
         .filter(|folder| watch.path.join(folder) != watch.path);
     replace(&mut watch.on_conflict, take::<OnConflict>(&mut section, "on-conflict"));
+    replace(
+        &mut watch.leave_newest,
+        take(&mut section, "leave-newest").map(|Count(number)| number),
+    );
     replace(&mut watch.watcher, take::<WatcherChoice>(&mut section, "watcher"));
     let poll_interval = section.take::<PollInterval>("poll-interval");
     let poll_place = poll_interval.as_ref().map(Spanned::span);

@@ -21,6 +21,8 @@ pub(crate) struct Loaded {
     pub(crate) config: Config,
     /// The files it comes from, in the order in which they were merged. None: nothing was named and nothing stands at `/etc/dwindle`.
     pub(crate) files: Vec<PathBuf>,
+    /// Of each watch, where it stands: `FILE:LINE`.
+    pub(crate) places: Vec<String>,
     /// What is legal, but unlikely to be meant.
     pub(crate) warnings: Vec<Diagnostic>,
 }
@@ -60,10 +62,13 @@ pub(crate) fn load(files: &[PathBuf]) -> Result<Loaded, Vec<Diagnostic>> {
                 .with_help("add [[watch]] and below it a line like path = \"/srv/inbox\""),
         );
     }
+    let places = entries.iter().map(|entry| entry.document.line_of(entry.path.clone()));
+    let places = places.collect();
     config.watches = entries.into_iter().map(|entry| entry.watch).collect();
     Ok(Loaded {
         config,
         files,
+        places,
         warnings,
     })
 }

@@ -4,9 +4,11 @@
 //! The keys, their defaults and their meaning are described in `docs/configuration.md`, and shown in `config.example.toml`.
 
 mod advice;
+mod beside_logrotate;
 mod diagnostic;
 mod file;
 mod load;
+mod logrotate;
 mod section;
 mod values;
 
@@ -18,6 +20,7 @@ use std::time::Duration;
 use crate::model::Level;
 use crate::policy::Watch;
 
+pub(crate) use beside_logrotate::warn_beside_logrotate;
 pub(crate) use diagnostic::Diagnostic;
 pub(crate) use load::load;
 

@@ -96,6 +96,20 @@ impl Value for Workers {
     }
 }
 
+/// A number of files that may be none.
+pub(super) struct Count(pub(super) usize);
+
+impl Value for Count {
+    const EXPECTED: &'static str = "a number from 0 to 10000";
+
+    fn from_integer(number: i64) -> Result<Self, String> {
+        match usize::try_from(number) {
+            Ok(count) if (0..=10_000).contains(&number) => Ok(Count(count)),
+            _ => Err(expected::<Self>()),
+        }
+    }
+}
+
 impl Value for Level {
     const EXPECTED: &'static str = "a number from 1 (fastest) to 9 (smallest)";
 

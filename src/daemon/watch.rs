@@ -71,8 +71,11 @@ impl Instance {
     fn start(root: &Path, events: &Events) -> io::Result<Self> {
         // Nothing of what is written or read: a busy log in the folder must not wake us at every line. Removals are asked for, since
         // only they tell that the root itself went, and let notify forget folders that were moved away.
-        let kinds =
+        let mut kinds =
             EventKindMask::CREATE | EventKindMask::MODIFY_NAME | EventKindMask::ACCESS_CLOSE | EventKindMask::REMOVE;
+        if events.wants_metadata() {
+            kinds |= EventKindMask::MODIFY_META;
+        }
         let config = Config::default().with_follow_symlinks(false).with_event_kinds(kinds);
         let overflowed = Arc::new(AtomicBool::new(false));
         let teller = {
@@ -115,7 +118,12 @@ fn tell(root: &Path, events: &Events, event: &notify::Event) {
         match event.kind {
             EventKind::Create(CreateKind::Folder) => events.folder(relative),
             EventKind::Create(_) => events.file(relative),
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) if !is_unnamed(path) => events.file(relative),
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Modify(ModifyKind::Metadata(_))
+                if !is_unnamed(path) =>
+            {
+                events.file(relative);
+            }
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => events.gone(relative),
             EventKind::Modify(ModifyKind::Name(RenameMode::To)) => {
                 // The kernel says whether it is a folder; notify does not pass that on.
                 if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
@@ -129,7 +137,7 @@ fn tell(root: &Path, events: &Events, event: &notify::Event) {
     }
 }
 
-/// The kernel calls a file that was opened with `O_TMPFILE` by its inode number, `#123`, when its writer closes it. Every output of ours
+/// The kernel calls a file that was opened with `O_TMPFILE` by its inode number, `#123`, when its writer closes it or changes its mode. Every output of ours
 /// is such a file, and there is nothing of that name to look at.
 fn is_unnamed(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();

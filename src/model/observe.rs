@@ -31,8 +31,8 @@ use super::{Error, Reason, Report};
 /// }
 /// ```
 ///
-/// **Threads.** Most calls come from the agent's task; [`started`](Self::started), [`progress`](Self::progress) and
-/// [`warning`](Self::warning) from the threads that do blocking work, several at a time. None may block, and each should return in
+/// **Threads.** Most calls come from the agent's task; [`started`](Self::started), [`progress`](Self::progress),
+/// [`withdrawn`](Self::withdrawn) and [`warning`](Self::warning) from the threads that do blocking work, several at a time. None may block, and each should return in
 /// microseconds: the agent's task waits for it. It must not panic: in the agent's task that ends the agent, on a worker's thread it
 /// fails the file.
 ///
@@ -75,6 +75,12 @@ pub trait Observer: Send + Sync + 'static {
     /// unless it was to be kept. `took` is the time from the beginning of the work, without any wait before that.
     fn compressed(&self, folder: &Path, source: &Path, output: &Path, bytes_in: u64, bytes_out: u64, took: Duration) {
         let _ = (folder, source, output, bytes_in, bytes_out, took);
+    }
+
+    /// An output, a whole path, was removed: it went the way of its original `source`, which is gone, or is nothing any more that is
+    /// compressed.
+    fn withdrawn(&self, folder: &Path, source: &Path, output: &Path) {
+        let _ = (folder, source, output);
     }
 
     /// A file was looked at and passed over. Told when it comes or changes, not at each scan.

@@ -50,6 +50,8 @@ pub enum Reason {
     NotRotated,
     /// A dated name without a newer one of its series: it may be the file that is being written.
     PossiblyLive,
+    /// One of the newest files of its series, as many of which are left.
+    AmongNewest(usize),
     /// The preset takes only text-like web files, and this is none.
     NotWebFile,
     /// It lies in a subfolder, and the watch is not recursive.
@@ -88,6 +90,7 @@ impl Reason {
             Reason::Excluded(_) => "excluded",
             Reason::NotRotated => "not-rotated",
             Reason::PossiblyLive => "possibly-live",
+            Reason::AmongNewest(_) => "among-newest",
             Reason::NotWebFile => "not-web-file",
             Reason::InSubfolder => "in-subfolder",
             Reason::InOutputFolder => "in-output-folder",
@@ -130,6 +133,10 @@ impl Display for Reason {
             Reason::NotRotated => f.write_str("not a name that only a rotation makes (preset rotated-logs)"),
             Reason::PossiblyLive => {
                 f.write_str("it may be the live file: nothing newer of its series stands beside it")
+            }
+            Reason::AmongNewest(1) => f.write_str("it is the newest of its series (leave-newest = 1)"),
+            Reason::AmongNewest(many) => {
+                write!(f, "it is one of the newest of its series (leave-newest = {many})")
             }
             Reason::NotWebFile => f.write_str("not a text-like web file (preset static-assets)"),
             Reason::InSubfolder => f.write_str("it lies in a subfolder, and the watch is not recursive"),

@@ -7,11 +7,14 @@ mod magic;
 mod marker;
 mod names;
 mod patterns;
+mod rule;
 #[cfg(test)]
 pub(crate) mod seeds;
 mod select;
 mod series;
 mod stamp;
+mod standing;
+mod waiting;
 mod watch;
 
 pub use agenda::WatchId;
@@ -20,8 +23,14 @@ pub(crate) use backoff::backoff;
 pub(crate) use magic::{HEAD_BYTES, compressed_format};
 #[cfg(feature = "config")]
 pub(crate) use marker::Marker;
-pub(crate) use names::{QUARANTINE_ADDS, compressed_suffix, is_unpublished, quarantine_name, quarantined_original};
+pub(crate) use names::{
+    QUARANTINE_ADDS, compressed_suffix, is_unpublished, original_of, quarantine_name, quarantined_original,
+};
 pub use patterns::PatternError;
+#[cfg(feature = "cli")]
+pub(crate) use rule::{Answer, Rule};
 pub(crate) use select::Select;
-pub(crate) use series::{Newest, is_superseded, live_name};
+pub(crate) use series::live_name;
+pub(crate) use standing::{Newest, Standing};
+pub(crate) use waiting::Waiting;
 pub use watch::{OnConflict, Preset, Watch, WatcherChoice, WriterCheck};

@@ -57,6 +57,15 @@ pub(super) fn in_progress(name: &[u8], kind: Kind) -> Option<&'static str> {
     IN_PROGRESS.iter().find(applies).map(|pattern| pattern.text)
 }
 
+/// The name of an output's original, where this is an output's.
+pub(crate) fn original_of(output: &OsStr) -> Option<&OsStr> {
+    let original = output.as_bytes().strip_suffix(OUTPUT_SUFFIX)?;
+    (!original.is_empty()).then(|| OsStr::from_bytes(original))
+}
+
+/// What an output's name has more than its original's.
+const OUTPUT_SUFFIX: &[u8] = b".gz";
+
 /// The suffix, without its dot and in lower case, by which a name says that its content is compressed already.
 pub(crate) fn compressed_suffix(name: &OsStr) -> Option<&'static str> {
     suffix_in(name.as_bytes(), COMPRESSED)

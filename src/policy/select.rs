@@ -10,8 +10,13 @@ use crate::model::Reason;
 use super::marker::Marker;
 use super::names::{self, Kind, compressed_suffix};
 use super::patterns::{PatternError, Patterns};
-use super::series::{Rotation, rotation};
+use super::rule::Rule;
+use super::series::rotation;
+use super::standing::{Newest, Standing};
 use super::watch::{Preset, Watch};
+
+#[cfg(feature = "cli")]
+mod explain;
 
 /// One watch's rules, compiled.
 ///
@@ -25,6 +30,8 @@ pub(crate) struct Select {
     exclude: Patterns,
     marker: Option<Marker>,
     min_size: u64,
+    leave_newest: usize,
+    outputs_follow: bool,
     /// Relative to the watched folder, if it lies in there.
     output_folder: Option<PathBuf>,
 }
@@ -47,6 +54,8 @@ impl Select {
             exclude: Patterns::new(&watch.exclude, &watch.path)?,
             marker: watch.marker.as_deref().map(Marker::new).transpose()?,
             min_size: watch.min_size,
+            leave_newest: watch.leave_newest,
+            outputs_follow: watch.outputs_follow(),
             output_folder: watch
                 .output_dir
                 .as_deref()
@@ -63,6 +72,8 @@ impl Select {
             exclude: Patterns::default(),
             marker: None,
             min_size: 0,
+            leave_newest: 0,
+            outputs_follow: false,
             output_folder: None,
         }
     }
@@ -74,25 +85,9 @@ impl Select {
     /// The reason why it is not.
     pub(crate) fn file(&self, relative: &Path) -> Result<(), Reason> {
         let path = tidy(relative);
-        let (folder, name) = split_name(&path);
-        if name.is_empty() {
-            return Err(Reason::NotRegular);
-        }
-        self.ask_folder(folder)?;
-        if self.marked_by(OsStr::from_bytes(name)).is_some() {
-            return Err(Reason::Marker);
-        }
-        ask_name(name, Kind::File)?;
-        if let Some(suffix) = compressed_suffix(OsStr::from_bytes(name)) {
-            return Err(Reason::CompressedSuffix(suffix));
-        }
-        if let Some(glob) = self.exclude.find_file(&path) {
-            return Err(Reason::Excluded(glob.to_owned()));
-        }
-        if !self.include.is_empty() && self.include.find_file(&path).is_none() {
-            return Err(Reason::NotIncluded);
-        }
-        self.ask_preset(name)
+        let asked = Asked::file(&path)?;
+        let rules = Rule::OF_FOLDERS.iter().chain(&Rule::OF_NAMES);
+        rules.copied().try_for_each(|rule| self.ask(rule, asked))
     }
 
     /// Whether files in this folder can be taken: a scan need not descend into any other, nor a watcher watch it. The watched folder
@@ -102,7 +97,10 @@ impl Select {
     ///
     /// The reason why none of them is.
     pub(crate) fn folder(&self, relative: &Path) -> Result<(), Reason> {
-        self.ask_folder(&tidy(relative))
+        let path = tidy(relative);
+        let asked = Asked::folder(&path);
+        let mut rules = Rule::OF_FOLDERS.iter().copied();
+        rules.try_for_each(|rule| self.ask(rule, asked))
     }
 
     /// Whether a file of this size is taken.
@@ -118,10 +116,24 @@ impl Select {
         }
     }
 
-    /// Whether a file that is taken by name may still be the live one, so that [`is_superseded`](super::is_superseded) has to be
-    /// asked with the names beside it.
-    pub(crate) fn needs_siblings(&self, name: &OsStr) -> bool {
-        self.preset == Preset::RotatedLogs && rotation(name).as_ref().is_some_and(Rotation::is_dated)
+    /// Whether an output goes the way of its original: made anew when that changes, removed when it goes.
+    pub(crate) fn outputs_follow(&self) -> bool {
+        self.outputs_follow
+    }
+
+    /// Where a file that is taken by name has to be judged by the names beside it, too: it may be the live one, or one of the newest.
+    pub(crate) fn standing<'a>(&self, name: &'a OsStr) -> Option<Standing<'a>> {
+        Standing::of(name, self.preset == Preset::RotatedLogs, self.leave_newest)
+    }
+
+    /// To be shown the names of a folder, so as to answer for many [standings](Self::standing) there.
+    pub(crate) fn newest(&self) -> Newest {
+        Newest::new(self.leave_newest)
+    }
+
+    /// Whether the newest of each series are left: then each newer one counts, not only that there is one.
+    pub(crate) fn leaves_newest(&self) -> bool {
+        self.leave_newest > 0
     }
 
     /// The name of the marker that has to stand beside a file of this name, if one has to.
@@ -135,28 +147,57 @@ impl Select {
         (!names::is_own_temporary(name.as_bytes())).then_some(marked)
     }
 
-    fn ask_folder(&self, path: &[u8]) -> Result<(), Reason> {
-        if path.is_empty() {
-            return Ok(());
-        }
-        path.split(|&byte| byte == b'/')
-            .try_for_each(|name| ask_name(name, Kind::Folder))?;
-        if !self.recursive {
-            return Err(Reason::InSubfolder);
-        }
-        if self
-            .output_folder
-            .as_ref()
-            .is_some_and(|folder| Path::new(OsStr::from_bytes(path)).starts_with(folder))
-        {
-            return Err(Reason::InOutputFolder);
-        }
-        if self.exclude.is_empty() {
-            return Ok(());
-        }
-        match ancestors(path).find_map(|folder| self.exclude.find_folder(folder)) {
-            Some(glob) => Err(Reason::Excluded(glob.to_owned())),
-            None => Ok(()),
+    fn ask(&self, rule: Rule, asked: Asked<'_>) -> Result<(), Reason> {
+        let Asked { path, folder, name } = asked;
+        let against = |speaks: bool, reason: Reason| if speaks { Err(reason) } else { Ok(()) };
+        match rule {
+            Rule::FolderNames if folder.is_empty() => Ok(()),
+            Rule::FolderNames => parts(folder).try_for_each(ask_folder_name),
+            Rule::Recursive => against(!self.recursive && !folder.is_empty(), Reason::InSubfolder),
+            Rule::OutputFolder => {
+                let folder = Path::new(OsStr::from_bytes(folder));
+                let is_below = |output: &PathBuf| folder.starts_with(output);
+                against(
+                    self.output_folder.as_ref().is_some_and(is_below),
+                    Reason::InOutputFolder,
+                )
+            }
+            Rule::ExcludedFolders if self.exclude.is_empty() || folder.is_empty() => Ok(()),
+            Rule::ExcludedFolders => {
+                let glob = ancestors(folder).find_map(|folder| self.exclude.find_folder(folder));
+                glob.map_or(Ok(()), |glob| Err(Reason::Excluded(glob.to_owned())))
+            }
+            Rule::MarkerName => against(self.marked_by(OsStr::from_bytes(name)).is_some(), Reason::Marker),
+            Rule::OwnTemporary => against(names::is_own_temporary(name), Reason::OwnTemporary),
+            Rule::InProgress => {
+                let pattern = names::in_progress(name, Kind::File);
+                pattern.map_or(Ok(()), |pattern| Err(Reason::InProgress(pattern)))
+            }
+            Rule::DotFile => against(name.starts_with(b"."), Reason::DotFile),
+            Rule::CompressedSuffix => {
+                let suffix = compressed_suffix(OsStr::from_bytes(name));
+                suffix.map_or(Ok(()), |suffix| Err(Reason::CompressedSuffix(suffix)))
+            }
+            Rule::Exclude => {
+                let glob = self.exclude.find_file(path);
+                glob.map_or(Ok(()), |glob| Err(Reason::Excluded(glob.to_owned())))
+            }
+            Rule::Include => {
+                let misses = !self.include.is_empty() && self.include.find_file(path).is_none();
+                against(misses, Reason::NotIncluded)
+            }
+            Rule::Preset => self.ask_preset(name),
+            // These are asked of the file itself.
+            Rule::Kind
+            | Rule::Marker
+            | Rule::Settle
+            | Rule::HardLinks
+            | Rule::Protected
+            | Rule::Size
+            | Rule::Content
+            | Rule::Series
+            | Rule::Writer
+            | Rule::Output => Ok(()),
         }
     }
 
@@ -169,19 +210,51 @@ impl Select {
     }
 }
 
-/// The rules about a single name that hold in every folder. The one that says most is asked first: many a name of the other kinds
+/// A path that rules are asked about.
+#[derive(Clone, Copy, Debug)]
+struct Asked<'a> {
+    path: &'a [u8],
+    /// Empty for the watched folder itself.
+    folder: &'a [u8],
+    /// Empty where it is a folder that is asked about.
+    name: &'a [u8],
+}
+
+impl<'a> Asked<'a> {
+    fn file(path: &'a [u8]) -> Result<Self, Reason> {
+        let (folder, name) = split_name(path);
+        if name.is_empty() {
+            return Err(Reason::NotRegular);
+        }
+        Ok(Asked { path, folder, name })
+    }
+
+    fn folder(path: &'a [u8]) -> Self {
+        Asked {
+            path,
+            folder: path,
+            name: &[],
+        }
+    }
+}
+
+/// The rules about a folder's name that hold everywhere. The one that says most is asked first: many a name of the other kinds
 /// begins with a dot.
-fn ask_name(name: &[u8], kind: Kind) -> Result<(), Reason> {
+fn ask_folder_name(name: &[u8]) -> Result<(), Reason> {
     if names::is_own_temporary(name) {
         return Err(Reason::OwnTemporary);
     }
-    if let Some(pattern) = names::in_progress(name, kind) {
+    if let Some(pattern) = names::in_progress(name, Kind::Folder) {
         return Err(Reason::InProgress(pattern));
     }
     if name.starts_with(b".") {
         return Err(Reason::DotFile);
     }
     Ok(())
+}
+
+fn parts(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|&byte| byte == b'/')
 }
 
 /// The path's bytes without empty parts and `.`, which are no names. A `..` stays, and is passed over as a dot-file.
@@ -280,6 +353,7 @@ mod tests {
                 Some(("exclude", globs)) => watch.with_exclude(globs.split('|')),
                 Some(("recursive", yes)) => watch.with_recursive(yes == "yes"),
                 Some(("marker", pattern)) => watch.with_marker(pattern),
+                Some(("leave-newest", number)) => watch.with_leave_newest(number.parse().expect("a number")),
                 Some(("output-dir", folder)) => watch.with_output_dir(folder),
                 _ => panic!("no such setting: {word}"),
             }
@@ -287,18 +361,37 @@ mod tests {
     }
 
     fn judge(select: &Select, path: &str) -> String {
+        #[cfg(feature = "cli")]
+        explains_itself(select, path);
         let verdict = match path.strip_suffix('/') {
             Some(folder) => select.folder(Path::new(folder)),
             None => select.file(Path::new(path)),
         };
         let name = path.rsplit('/').next().unwrap_or_default();
         match verdict {
-            Ok(()) if select.needs_siblings(OsStr::new(name)) => "ask-siblings".to_owned(),
+            Ok(()) if select.standing(OsStr::new(name)).is_some() => "ask-siblings".to_owned(),
             Ok(()) => "take".to_owned(),
             Err(Reason::InProgress(pattern)) => format!("in-progress:{pattern}"),
             Err(Reason::Excluded(glob)) => format!("excluded:{glob}"),
             Err(reason) => reason.label().to_owned(),
         }
+    }
+
+    /// The first rule that is against it is the reason, and all are asked.
+    #[cfg(feature = "cli")]
+    fn explains_itself(select: &Select, path: &str) {
+        let (answers, verdict) = match path.strip_suffix('/') {
+            Some(folder) => (
+                select.explain(Path::new(folder), true),
+                select.folder(Path::new(folder)),
+            ),
+            None => (select.explain(Path::new(path), false), select.file(Path::new(path))),
+        };
+        let first = answers.iter().find(|(_, answer)| answer.decides());
+        let first = first.map(|(_, answer)| answer.clone());
+        let expected = verdict.err().map(crate::policy::Answer::No);
+        assert!(answers.is_empty() || first == expected, "{path}: {answers:?}");
+        assert!([0, 4, 12].contains(&answers.len()), "{path}: {answers:?}");
     }
 
     #[test]
@@ -394,7 +487,7 @@ mod tests {
                         !below_nothing_taken || select.file(relative).is_err(),
                         "taken from a folder that is passed over"
                     );
-                    let _ = (select.needs_siblings(relative.as_os_str()), select.folder(relative));
+                    let _ = (select.standing(relative.as_os_str()), select.folder(relative));
                 }
             });
             assert!(result.is_ok(), "seed {seed:#x}, round {round}: {}", path.escape_ascii());

@@ -1,8 +1,6 @@
 //! Names that only a rotation makes: which series of files one belongs to, where in it, and whether its writer has gone on.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -43,22 +41,29 @@ impl Rotation<'_> {
     }
 
     /// Whether this is the name of the series before any rotation (`app.log` of `app.log-20261123`).
-    fn has_live_name(&self, name: &[u8]) -> bool {
+    pub(super) fn has_live_name(&self, name: &[u8]) -> bool {
         let stem = self.series.stem();
         stem.is_some_and(|stem| name.strip_prefix(stem) == Some(self.series.after))
     }
 
-    /// Whether the file of this name was begun after ours. Of files of the same date that is known only where both have a number:
-    /// without one it may be the live file, which a rotation by number stands beside.
-    fn is_older_than(&self, name: &[u8]) -> bool {
+    /// The place of the file of this name, where that is a newer one of the series.
+    pub(super) fn newer(&self, name: &[u8]) -> Option<Order> {
         // Most names of a folder end here, before they are taken apart.
         if !name.starts_with(self.series.before) {
-            return false;
+            return None;
         }
-        let Some(other) = rotation(OsStr::from_bytes(name)).filter(|other| other.series == self.series) else {
-            return false;
-        };
-        self.order.was_begun_before(other.order)
+        let other = rotation(OsStr::from_bytes(name)).filter(|other| other.series == self.series)?;
+        (other.order > self.order).then_some(other.order)
+    }
+
+    /// Whether the file of this name was begun after ours. Of files of the same date that is known only where both have a number:
+    /// without one it may be the live file, which a rotation by number stands beside.
+    pub(super) fn was_begun_before(&self, newer: Order) -> bool {
+        match (self.order, newer) {
+            (Order::Dated(_, Some(_)), Order::Dated(_, Some(_))) => true,
+            (Order::Dated(ours, _), Order::Dated(theirs, _)) => theirs > ours,
+            _ => false,
+        }
     }
 }
 
@@ -67,20 +72,16 @@ impl Series<'_> {
     fn stem(&self) -> Option<&[u8]> {
         self.before.split_last().map(|(_separator, stem)| stem)
     }
-}
 
-impl Order {
-    /// Of dated files of one series.
-    fn was_begun_before(self, other: Order) -> bool {
-        match (self, other) {
-            (Order::Dated(ours, Some(our_number)), Order::Dated(theirs, Some(their_number))) => {
-                (theirs, their_number) > (ours, our_number)
-            }
-            (Order::Dated(ours, _), Order::Dated(theirs, _)) => theirs > ours,
-            _ => false,
-        }
+    /// The same, to outlive the name.
+    pub(super) fn key(&self) -> Key {
+        Key([self.before, self.after].concat(), self.before.len(), self.clock)
     }
 }
+
+/// A series by itself: what is before and after the stamp, and where the first ends.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key(Vec<u8>, usize, Option<Clock>);
 
 /// Takes a name apart if only a rotation makes such names. A compressed one (`.gz`) reads like the file it was made from.
 ///
@@ -103,66 +104,11 @@ pub(crate) fn rotation(name: &OsStr) -> Option<Rotation<'_>> {
     best
 }
 
-/// Whether the writer of a rotated file has surely gone on to another: always for a numbered name; for a dated one if a newer one
-/// of its series, compressed or not, or the undated live file of it is among `siblings`.
-///
-/// `siblings` are the names of the folder's regular files; `name` itself may be among them. Symbolic links must not be: programs
-/// that write to dated files keep one that leads to the live file (cronolog's `--symlink`).
-pub(crate) fn is_superseded<'a>(name: &OsStr, mut siblings: impl Iterator<Item = &'a OsStr>) -> bool {
-    let Some(own) = rotation(name) else { return false };
-    let goes_on = |sibling: &OsStr| own.has_live_name(sibling.as_bytes()) || own.is_older_than(sibling.as_bytes());
-    !own.is_dated() || siblings.any(goes_on)
-}
-
 /// The name that the series of a dated file has before any rotation (`app.log` of `app.log-20261123`).
 pub(crate) fn live_name(name: &OsStr) -> Option<OsString> {
     let own = rotation(name)?;
     let stem = own.series.stem()?;
     Some(OsString::from_vec([stem, own.series.after].concat()))
-}
-
-/// The newest dated file of each series, of so many series at most. By it alone many a name is known to be superseded.
-#[derive(Debug, Default)]
-pub(crate) struct Newest(HashMap<Key, Order>);
-
-/// What is before and after the stamp, and where the first ends.
-type Key = (Vec<u8>, usize, Option<Clock>);
-
-impl Newest {
-    const MOST: usize = 4096;
-
-    /// Takes note of a regular file, as [`is_superseded`] does.
-    pub(crate) fn see(&mut self, name: &OsStr) {
-        let Some(seen) = rotation(name).filter(Rotation::is_dated) else {
-            return;
-        };
-        let is_full = self.0.len() >= Self::MOST;
-        match self.0.entry(key(seen.series)) {
-            Entry::Occupied(mut newest) => *newest.get_mut() = seen.order.max(*newest.get()),
-            Entry::Vacant(place) if !is_full => drop(place.insert(seen.order)),
-            Entry::Vacant(_) => {}
-        }
-    }
-
-    /// Whether it knows of all series that it was shown.
-    pub(crate) fn is_all(&self) -> bool {
-        self.0.len() < Self::MOST
-    }
-
-    /// Whether one that was seen shows that the writer of a dated file has gone on.
-    pub(crate) fn supersedes(&self, name: &OsStr) -> bool {
-        let Some(own) = rotation(name) else { return false };
-        let newest = self.0.get(&key(own.series));
-        newest.is_some_and(|newest| own.order.was_begun_before(*newest))
-    }
-}
-
-fn key(series: Series<'_>) -> Key {
-    (
-        [series.before, series.after].concat(),
-        series.before.len(),
-        series.clock,
-    )
 }
 
 /// A date behind the separator at `at`, then perhaps a number, then nothing or a suffix.
@@ -245,7 +191,9 @@ fn strip_compression(name: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::standing::{Newest, Standing, is_successor};
     use super::*;
+    use crate::model::Reason;
 
     /// Each line of the table is a word and names; its header explains the words.
     #[test]
@@ -283,20 +231,46 @@ mod tests {
             "newer" => each_other(|own, other| own.series == other.series && own.order > other.order),
             "same" => each_other(|own, other| own == other),
             "apart" => each_other(|own, other| own.series != other.series),
-            "superseded" => is_superseded(name, others.iter().copied()) && short_way_agrees(name, &others),
-            "live" => !is_superseded(name, others.iter().copied()) && short_way_agrees(name, &others),
+            "superseded" => judge(name, true, 0, others) == Ok(()),
+            "live" => judge(name, true, 0, others) == Err(Reason::PossiblyLive),
+            "left-of-2" => judge(name, false, 2, others) == Err(Reason::AmongNewest(2)),
+            "beyond-2" => judge(name, false, 2, others) == Ok(()),
+            "succeeds" => !others.is_empty() && others.iter().all(|other| is_successor(name, other)),
+            "means-nothing-to" => !others.is_empty() && others.iter().all(|other| !is_successor(name, other)),
             _ => panic!("no such verdict: {verdict}"),
         }
     }
 
+    fn judge(name: &OsStr, may_be_live: bool, leave_newest: usize, others: &[&OsStr]) -> Result<(), Reason> {
+        let Some(mut standing) = Standing::of(name, may_be_live, leave_newest) else {
+            return rotation(name).map(drop).ok_or(Reason::PossiblyLive);
+        };
+        for other in others {
+            standing.see(other);
+        }
+        let verdict = standing.verdict();
+        assert_eq!(
+            judge_in_short(name, may_be_live, leave_newest, others),
+            verdict,
+            "{name:?} {others:?}"
+        );
+        verdict
+    }
+
     /// By the live name and the newest of the series.
-    fn short_way_agrees(name: &OsStr, others: &[&OsStr]) -> bool {
-        let mut newest = Newest::default();
-        others.iter().for_each(|other| newest.see(other));
-        let is_numbered = rotation(name).is_some_and(|own| !own.is_dated());
-        let has_live_name = live_name(name).is_some_and(|live| others.contains(&live.as_os_str()));
-        let by_newest = is_numbered || has_live_name || newest.supersedes(name);
-        by_newest == is_superseded(name, others.iter().copied())
+    fn judge_in_short(name: &OsStr, may_be_live: bool, leave_newest: usize, others: &[&OsStr]) -> Result<(), Reason> {
+        let mut newest = Newest::new(leave_newest);
+        for other in others {
+            newest.see(other);
+        }
+        let mut standing = Standing::of(name, may_be_live, leave_newest).expect("it was asked before");
+        for newer in newest.newer_than(name) {
+            standing.see(newer);
+        }
+        if let Some(live) = live_name(name).filter(|live| others.contains(&live.as_os_str())) {
+            standing.see(&live);
+        }
+        standing.verdict()
     }
 
     #[test]

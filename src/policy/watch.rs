@@ -83,6 +83,7 @@ pub struct Watch {
     pub(crate) keep_original: bool,
     pub(crate) output_dir: Option<PathBuf>,
     pub(crate) on_conflict: OnConflict,
+    pub(crate) leave_newest: usize,
     pub(crate) watcher: WatcherChoice,
     pub(crate) poll_interval: Duration,
     pub(crate) durable: bool,
@@ -106,11 +107,17 @@ impl Watch {
             marker: None,
             keep_original: web,
             output_dir: None,
-            on_conflict: if web { OnConflict::Replace } else { OnConflict::Number },
+            on_conflict: if web { OnConflict::Skip } else { OnConflict::Number },
+            leave_newest: 0,
             watcher: WatcherChoice::Auto,
             poll_interval: Duration::from_secs(30),
             durable: true,
         }
+    }
+
+    /// Whether an output goes the way of its original: made anew when that changes, removed when it goes.
+    pub(crate) fn outputs_follow(&self) -> bool {
+        self.preset == Preset::StaticAssets && self.keep_original
     }
 
     /// The watched folder.
@@ -206,11 +213,19 @@ impl Watch {
         self
     }
 
-    /// What happens when the output's name is taken by other content. Default: [`OnConflict::Number`]; [`OnConflict::Replace`] for
-    /// [`Preset::StaticAssets`].
+    /// What happens when the output's name is taken by other content. Default: [`OnConflict::Number`]; [`OnConflict::Skip`] for
+    /// [`Preset::StaticAssets`], whose own earlier output is no conflict: it is remade.
     #[must_use]
     pub fn with_on_conflict(mut self, on_conflict: OnConflict) -> Self {
         self.on_conflict = on_conflict;
+        self
+    }
+
+    /// Leaves the newest files of each rotation series as they are, so many of them; a file is taken when enough newer ones are there.
+    /// One that is there compressed counts, and so does a live file with a dated name. Default: 0.
+    #[must_use]
+    pub fn with_leave_newest(mut self, number: usize) -> Self {
+        self.leave_newest = number;
         self
     }
 

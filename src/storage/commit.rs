@@ -13,6 +13,7 @@ use super::advance::Advanced;
 use super::cache::Cache;
 use super::conflict::Naming;
 use super::dir::Folder;
+use super::follow;
 use super::lease;
 use super::metadata;
 use super::original::Original;
@@ -33,13 +34,23 @@ use crate::policy::OnConflict;
 pub(crate) struct Plan {
     pub(crate) level: Level,
     pub(crate) keep_original: bool,
-    /// Whether the output of a kept original is made anew even where its time says that it is up to date.
-    pub(crate) renew: bool,
+    /// Which outputs of kept originals are made anew.
+    pub(crate) renew: Renew,
     pub(crate) on_conflict: OnConflict,
     /// Whether the output is made durable before the original goes.
     pub(crate) durable: bool,
     /// How long a writer that comes late is waited for after the original was removed.
     pub(crate) hold: Duration,
+}
+
+/// Which outputs of originals that stay are made anew, whatever is said of conflicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renew {
+    None,
+    /// Those that go the way of their originals, when these have changed. The new one is such an output, too.
+    Followers,
+    /// All, even where their times say that they are up to date.
+    All,
 }
 
 /// Where the output goes.
@@ -186,7 +197,8 @@ impl Commit<'_> {
         let size = self.original.size();
         let header = Header {
             name: candidate.name.as_encoded_bytes(),
-            modified: u32::try_from(candidate.status.fingerprint.modified.seconds).unwrap_or(0),
+            modified: follow::in_header(candidate.status.fingerprint.modified),
+            follows: plan.renew == Renew::Followers,
         };
         let cache = Cache::of_original(&candidate.status, plan.keep_original);
         let source = FromStart::sized(&candidate.file, size).with_cache(cache);

@@ -7,7 +7,9 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::{Advice, FileType, fadvise, fsync};
 use rustix::io::{Errno, retry_on_intr};
 
+use super::commit::Renew;
 use super::dir::Folder;
+use super::follow;
 use super::lease;
 use super::lock::{Locked, lock};
 use super::positioned::FromStart;
@@ -32,7 +34,7 @@ const LONGEST_NAME: usize = 255;
 pub(super) enum Naming {
     /// Nothing has this name.
     Free(OsString),
-    /// A regular file of other content has this name and is to be replaced.
+    /// A regular file of other content, or an earlier output that follows its original, has this name and is to be replaced.
     Over(OsString),
     /// An output of the same content is there: an earlier run came so far.
     Same(Twin),
@@ -58,7 +60,7 @@ pub(super) struct Question<'a> {
     pub(super) output: &'a Folder,
     pub(super) on_conflict: OnConflict,
     pub(super) keep_original: bool,
-    pub(super) renew: bool,
+    pub(super) renew: Renew,
     pub(super) durable: bool,
     /// Of the original, once it is known.
     pub(super) digest: Option<Digest>,
@@ -84,6 +86,7 @@ pub(super) fn decide(
             There::Nothing => return Ok(Naming::Free(name)),
             There::NameTooLong => return Ok(Naming::Pass(Reason::NameTooLong)),
             There::UpToDate => return Ok(Naming::Pass(Reason::UpToDate)),
+            There::Outdated => return Ok(Naming::Over(name)),
             There::Same(..) if question.keep_original => return Ok(Naming::Pass(Reason::UpToDate)),
             There::Same(fingerprint, locked) => {
                 return Ok(Naming::Same(Twin {
@@ -104,7 +107,7 @@ pub(super) fn decide(
 }
 
 /// `FILE.gz` for number 0, else `FILE.~N~.gz`.
-fn output_name(name: &OsStr, number: u32) -> OsString {
+pub(super) fn output_name(name: &OsStr, number: u32) -> OsString {
     let mut output = name.to_owned();
     if number > 0 {
         output.push(format!(".~{number}~"));
@@ -118,8 +121,10 @@ enum There {
     Nothing,
     /// The folder's file system cannot have such a name.
     NameTooLong,
-    /// A regular file with the original's mtime, and originals are kept.
+    /// A regular file with the original's mtime, which nothing has touched since, and originals are kept.
     UpToDate,
+    /// What was made of the original as it was before, and follows it.
+    Outdated,
     /// A regular file that holds the original's bytes, locked.
     Same(Fingerprint, File),
     /// A regular file that holds others, or may not be read.
@@ -143,14 +148,12 @@ fn examine(
     if status.kind != FileType::RegularFile {
         return Ok(There::NoFile);
     }
-    if question.keep_original {
-        if !question.renew && status.fingerprint.modified == candidate.status.fingerprint.modified {
-            return Ok(There::UpToDate);
-        }
-        if question.on_conflict == OnConflict::Replace {
-            // Made anew even where the bytes are the same, so that the times tell the next time.
-            return Ok(There::OtherFile);
-        }
+    // Whoever gives a changed file the time of the one before is seen by its ctime, which nobody can set. Clocks of file systems tick some
+    // hundred times a second: what changed in the same moment may have changed after it.
+    let (is, was) = (&candidate.status.fingerprint, &status.fingerprint);
+    if question.keep_original && question.renew != Renew::All && was.modified == is.modified && was.changed > is.changed
+    {
+        return Ok(There::UpToDate);
     }
     let file = match output.open_file(name) {
         Ok(file) => file,
@@ -162,6 +165,17 @@ fn examine(
     // It may be half of somebody's work, such as logrotate's, and then it is no conflict yet.
     if lease::has_writer(&file) {
         return Err(Stopped::Changed);
+    }
+    if question.renew == Renew::Followers {
+        let mark = follow::mark_of(&file, &candidate.name);
+        let mark = mark.map_err(|error| Error::new(Step::Read, output.path_of(name), error))?;
+        // Elsewhere another clock may be in use, by which it would always be the older one.
+        if mark.is_some() && (was.modified != is.modified || was.device == is.device) {
+            return Ok(There::Outdated);
+        }
+    } else if question.keep_original && question.on_conflict == OnConflict::Replace {
+        // Made anew even where the bytes are the same, so that the times tell the next time.
+        return Ok(There::OtherFile);
     }
     same(question, name, file, check)
 }

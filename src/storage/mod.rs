@@ -8,7 +8,14 @@ mod cache;
 mod commit;
 mod conflict;
 mod dir;
+mod follow;
+#[cfg(feature = "cli")]
+mod foresee;
+#[cfg(feature = "cli")]
+mod inspect;
 mod keep;
+#[cfg(feature = "config")]
+mod leasable;
 mod lease;
 mod lock;
 mod marker;
@@ -31,13 +38,22 @@ mod temp;
 mod tree;
 
 pub(crate) use advance::{Advanced, Rest};
-pub(crate) use commit::{Caller, Done, OutputPlace, Plan, commit};
+pub(crate) use commit::{Caller, Done, OutputPlace, Plan, Renew, commit};
 pub(crate) use dir::{Folder, is_gone};
+pub(crate) use follow::Pair;
+#[cfg(feature = "cli")]
+pub(crate) use foresee::{Foreseen, foresee};
+#[cfg(feature = "cli")]
+pub(crate) use inspect::inspect;
+#[cfg(feature = "config")]
+pub(crate) use leasable::lease_obstacle;
 pub(crate) use marker::Marker;
 pub(crate) use ready::{Candidate, Look, Rules, look};
 pub(crate) use recover::{Recovered, is_leftover, quarantine_of, recover};
 pub(crate) use remote::remote_file_system;
 pub(crate) use scan::{Scan, Sight};
+#[cfg(feature = "cli")]
+pub(crate) use status::Status;
 pub(crate) use syncs::Syncs;
 
 /// The rules that the tests below use: every file, in every subfolder.

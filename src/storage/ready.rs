@@ -103,8 +103,8 @@ pub(crate) fn look(parent: &Folder, name: &OsStr, rules: &Rules, now: SystemTime
     if let Some(format) = format_of(&file).map_err(|error| Error::new(Step::Read, parent.path_of(name), error))? {
         return Ok(Look::Pass(Reason::CompressedContent(format)));
     }
-    if rules.select.needs_siblings(name) && !rules.siblings.supersede(parent, name)? {
-        return Ok(Look::Pass(Reason::PossiblyLive));
+    if let Err(reason) = rules.siblings.ask(parent, name, &rules.select)? {
+        return Ok(Look::Pass(reason));
     }
     match leased {
         Ok(()) => Ok(Look::Ready(Candidate {
@@ -120,7 +120,7 @@ pub(crate) fn look(parent: &Folder, name: &OsStr, rules: &Rules, now: SystemTime
 }
 
 /// On a file system whose writers may be elsewhere, a lease says nothing, whether it is granted or not.
-fn lease_on(parent: &Folder, file: &File) -> Result<(), NoLease> {
+pub(super) fn lease_on(parent: &Folder, file: &File) -> Result<(), NoLease> {
     match remote_file_system(parent) {
         Some(name) => {
             let message = format!("on {name}, others may write unseen");
@@ -149,7 +149,7 @@ fn judge(status: &Status, rules: &Rules, now: SystemTime) -> Option<Look> {
     Some(Look::Pass(reason))
 }
 
-fn judge_kind(status: &Status) -> Option<Look> {
+pub(super) fn judge_kind(status: &Status) -> Option<Look> {
     match status.kind {
         FileType::RegularFile => None,
         FileType::Directory => Some(Look::IsFolder),
@@ -159,7 +159,7 @@ fn judge_kind(status: &Status) -> Option<Look> {
 }
 
 /// What it means that a name which was a regular file's a moment ago could not be opened.
-fn explain(error: Error) -> Result<Look, Error> {
+pub(super) fn explain(error: Error) -> Result<Look, Error> {
     let is = |errno: Errno| error.errno() == Some(errno.raw_os_error());
     if is(Errno::LOOP) {
         Ok(Look::Pass(Reason::SymbolicLink))
@@ -174,7 +174,7 @@ fn explain(error: Error) -> Result<Look, Error> {
     }
 }
 
-fn format_of(file: &File) -> std::io::Result<Option<&'static str>> {
+pub(super) fn format_of(file: &File) -> std::io::Result<Option<&'static str>> {
     let mut head = [0; HEAD_BYTES];
     let mut filled = 0;
     while let Some(rest) = head.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -295,12 +295,38 @@ mod tests {
         fs::write(path("app.log-20260101"), "text").unwrap();
         symlink("app.log-20260101", path("app.log")).unwrap();
         assert!(matches!(look_at_older(), Look::Pass(Reason::PossiblyLive)));
-        // More names than are asked about at once.
-        for number in 0..1500 {
+        for number in 0..100 {
             fs::write(path(&format!("other{number}")), "").unwrap();
         }
         fs::write(path("app.log-20260102"), "text").unwrap();
         assert!(matches!(look_at_older(), Look::Ready(_)));
+    }
+
+    #[test]
+    fn the_newest_of_a_series_are_not_ready() {
+        let base = tempfile::tempdir().unwrap();
+        let watch = Watch::new(base.path(), Preset::RotatedLogs).with_leave_newest(2);
+        let rules = Rules {
+            select: Arc::new(Select::new(&watch).unwrap()),
+            settle: Duration::ZERO,
+            writer_check: WriterCheck::Lease,
+            siblings: Arc::default(),
+        };
+        let folder = Folder::open(base.path()).unwrap();
+        for name in ["a.log", "a.log.1", "a.log.2", "a.log.3", "a.log.9", "b.log.9"] {
+            fs::write(base.path().join(name), "text").unwrap();
+        }
+        for (name, ready) in [
+            ("a.log.1", false),
+            ("a.log.2", false),
+            ("a.log.3", true),
+            ("a.log.9", true),
+            ("b.log.9", false),
+        ] {
+            let found = look(&folder, OsStr::new(name), &rules, SystemTime::now()).unwrap();
+            assert_eq!(matches!(found, Look::Ready(_)), ready, "{name}");
+            assert_eq!(matches!(found, Look::Pass(Reason::AmongNewest(2))), !ready, "{name}");
+        }
     }
 
     #[test]

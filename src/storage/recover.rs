@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, Dir, FileType, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::commit::OutputPlace;
+use super::commit::{OutputPlace, Renew};
 use super::conflict::{self, Naming, Question};
 use super::dir::{Folder, is_gone, name_of};
 use super::lock::{Locked, lock};
@@ -141,7 +141,7 @@ fn restore(
         output: &output,
         on_conflict: OnConflict::Number,
         keep_original: false,
-        renew: false,
+        renew: Renew::None,
         durable,
         digest: None,
     };

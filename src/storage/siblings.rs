@@ -1,4 +1,4 @@
-//! What stands beside a dated file, and whether by that its writer has gone on to another.
+//! What stands beside a rotated file, and whether by that its writer has gone on to another, and it is one of the newest.
 
 use std::ffi::OsStr;
 use std::sync::{Mutex, PoisonError};
@@ -8,8 +8,8 @@ use rustix::fs::{Dir, FileType};
 use rustix::io::Errno;
 
 use super::dir::{Folder, kind_of, name_of};
-use crate::model::{Error, Fingerprint, Step};
-use crate::policy::{Newest, is_superseded, live_name};
+use crate::model::{Error, Fingerprint, Reason, Step};
+use crate::policy::{Newest, Select, Standing, live_name};
 
 /// For so long after a listing, a newer file that it showed counts though it may be gone since.
 const COUNTS_FOR: Duration = Duration::from_secs(60);
@@ -32,34 +32,45 @@ struct Listing {
 }
 
 impl Siblings {
-    /// Whether the writer of the dated file `name` has surely gone on to another: [`is_superseded`] by the regular files beside it. Others
-    /// who ask meanwhile wait.
-    pub(super) fn supersede(&self, parent: &Folder, name: &OsStr) -> Result<bool, Error> {
+    /// Whether by the regular files beside it a file may be taken: its writer has surely gone on to another, and it is not one of the newest
+    /// that are left. Others who ask meanwhile wait.
+    pub(super) fn ask(&self, parent: &Folder, name: &OsStr, select: &Select) -> Result<Result<(), Reason>, Error> {
+        let Some(mut standing) = select.standing(name) else {
+            return Ok(Ok(()));
+        };
         let folder = parent.own_status()?.fingerprint;
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let listing = last.as_ref().filter(|listing| listing.is_of(&folder));
-        if listing.is_some_and(|listing| listing.newest.supersedes(name)) || has_live_file(parent, name)? {
-            return Ok(true);
+        for newer in listing.into_iter().flat_map(|listing| listing.newest.newer_than(name)) {
+            // Where each of them counts, each must be there still.
+            if !select.leaves_newest() || is_file(parent, newer)? {
+                standing.see(newer);
+            }
         }
-        if listing.is_some_and(|listing| listing.is_settled && listing.folder == folder && listing.newest.is_all()) {
-            return Ok(false);
+        if standing.verdict() == Err(Reason::PossiblyLive)
+            && let Some(live) = live_name(name).filter(|live| !live.is_empty())
+            && is_file(parent, &live)?
+        {
+            standing.see(&live);
         }
-        let (listing, is_superseded) = Listing::read(parent, folder, name)?;
-        *last = Some(listing);
-        Ok(is_superseded)
+        let is_up_to_date =
+            |listing: &Listing| listing.is_settled && listing.folder == folder && listing.newest.is_all();
+        if standing.verdict().is_err() && !listing.is_some_and(is_up_to_date) {
+            *last = Some(Listing::read(parent, folder, select, &mut standing)?);
+        }
+        Ok(standing.verdict())
     }
 }
 
 impl Listing {
-    fn read(parent: &Folder, folder: Fingerprint, name: &OsStr) -> Result<(Self, bool), Error> {
+    fn read(parent: &Folder, folder: Fingerprint, select: &Select, standing: &mut Standing<'_>) -> Result<Self, Error> {
         let mut listing = Listing {
             is_settled: folder.quiet_for(SystemTime::now()) >= COARSE,
             folder,
             at: Instant::now(),
-            newest: Newest::default(),
+            newest: select.newest(),
         };
         let failed = |errno: Errno| Error::new(Step::List, parent.path(), errno);
-        let mut is_found = false;
         let mut entries = Dir::read_from(parent).map_err(failed)?;
         while let Some(entry) = entries.read() {
             let entry = entry.map_err(failed)?;
@@ -67,10 +78,10 @@ impl Listing {
             if kind_of(&entries, &entry) == Some(FileType::RegularFile) {
                 let sibling = name_of(&entry);
                 listing.newest.see(&sibling);
-                is_found = is_found || is_superseded(name, [sibling.as_os_str()].into_iter());
+                standing.see(&sibling);
             }
         }
-        Ok((listing, is_found))
+        Ok(listing)
     }
 
     /// Whether what it showed still counts in this folder.
@@ -79,24 +90,26 @@ impl Listing {
     }
 }
 
-/// Whether the file that the series has before any rotation is there.
-fn has_live_file(parent: &Folder, name: &OsStr) -> Result<bool, Error> {
-    let Some(live) = live_name(name).filter(|live| !live.is_empty()) else {
-        return Ok(false);
-    };
-    let status = parent.status(&live)?;
-    Ok(status.is_some_and(|status| status.kind == FileType::RegularFile))
+fn is_file(parent: &Folder, name: &OsStr) -> Result<bool, Error> {
+    Ok(parent.status(name)?.is_some_and(|status| status.is_file()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{Preset, Watch};
     use std::fs;
     use std::path::Path;
 
     fn asked(siblings: &Siblings, folder: &Path, name: &str) -> bool {
+        asked_with(siblings, folder, name, 0)
+    }
+
+    fn asked_with(siblings: &Siblings, folder: &Path, name: &str, leave_newest: usize) -> bool {
+        let watch = Watch::new(folder, Preset::RotatedLogs).with_leave_newest(leave_newest);
+        let select = Select::new(&watch).unwrap();
         let folder = Folder::open(folder).unwrap();
-        siblings.supersede(&folder, OsStr::new(name)).unwrap()
+        siblings.ask(&folder, OsStr::new(name), &select).unwrap().is_ok()
     }
 
     fn listed_at(siblings: &Siblings) -> Option<Instant> {
@@ -136,6 +149,33 @@ mod tests {
         fs::write(base.path().join("a.log"), "text").unwrap();
         assert!(asked(&siblings, base.path(), "a.log-20260102"));
         assert!(!asked(&siblings, base.path(), "b.log-20260101"));
+    }
+
+    #[test]
+    fn the_newest_are_left_by_one_listing_and_none_counts_that_is_gone() {
+        let base = tempfile::tempdir().unwrap();
+        let path = |name: &str| base.path().join(name);
+        for number in 1..=20 {
+            fs::write(path(&format!("a.log.{number}")), "text").unwrap();
+        }
+        let siblings = Siblings::default();
+        let is_taken = |name: &str| asked_with(&siblings, base.path(), name, 3);
+        assert!(is_taken("a.log.20"));
+        let first = listed_at(&siblings);
+        for number in (4..20).rev() {
+            // As each is compressed and removed, the folder changes.
+            fs::rename(
+                path(&format!("a.log.{}", number + 1)),
+                path(&format!("a.log.{}.gz", number + 1)),
+            )
+            .unwrap();
+            assert!(is_taken(&format!("a.log.{number}")), "{number}");
+        }
+        assert_eq!(listed_at(&siblings), first);
+        assert!(!is_taken("a.log.3"));
+        fs::remove_file(path("a.log.1")).unwrap();
+        assert!(!is_taken("a.log.4"));
+        assert!(is_taken("a.log.5"));
     }
 
     #[test]

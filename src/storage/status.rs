@@ -22,6 +22,16 @@ pub(crate) struct Status {
 }
 
 impl Status {
+    /// Whether it is a regular file's.
+    pub(crate) fn is_file(&self) -> bool {
+        self.kind == FileType::RegularFile
+    }
+
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_folder(&self) -> bool {
+        self.kind == FileType::Directory
+    }
+
     /// Of an open file or folder.
     pub(super) fn of(file: impl AsFd) -> rustix::io::Result<Self> {
         Self::ask(file, c"", AtFlags::EMPTY_PATH)

@@ -49,6 +49,7 @@ marker = "{name}.done"
 keep-original = true
 output-dir = "out"
 on-conflict = "skip"
+leave-newest = 3
 watcher = "poll"
 poll-interval = "1h"
 durable = false
@@ -66,6 +67,7 @@ durable = false
         .with_keep_original(true)
         .with_output_dir("out")
         .with_on_conflict(OnConflict::Skip)
+        .with_leave_newest(3)
         .with_watcher(WatcherChoice::Poll)
         .with_poll_interval(std::time::Duration::from_secs(3600))
         .with_durable(false);

@@ -121,7 +121,7 @@ error: unknown key `colour` in a watch
    --> /etc/dwindle/config.toml:17:1
     |
  17 | colour = "red"
-    | ^^^^^^ known here: path, preset, recursive, include, exclude, min-size, level, settle, writer-check, marker, keep-original, output-dir, on-conflict, watcher, poll-interval, durable
+    | ^^^^^^ known here: path, preset, recursive, include, exclude, min-size, level, settle, writer-check, marker, keep-original, output-dir, on-conflict, leave-newest, watcher, poll-interval, durable
 
 "#;
 
@@ -171,6 +171,10 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "[[watch]]\npath = \"/a\"\non-conflict = \"ask\"",
         "3:15 wrong value for `on-conflict`: expected \"number\", \"replace\" or \"skip\"",
+    ),
+    (
+        "[[watch]]\npath = \"/a\"\nleave-newest = -1",
+        "3:16 wrong value for `leave-newest`: expected a number from 0 to 10000",
     ),
     (
         "[[watch]]\npath = \"/a\"\nwriter-check = \"lsof\"",

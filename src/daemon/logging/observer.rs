@@ -79,6 +79,16 @@ impl Observer for LogObserver {
         );
     }
 
+    fn withdrawn(&self, folder: &Path, source: &Path, output: &Path) {
+        info!(
+            source = %Escaped(&folder.join(source)),
+            output = %Escaped(output),
+            watch = %Escaped(folder),
+            "removed {}: it goes with its original",
+            within(folder, output),
+        );
+    }
+
     fn skipped(&self, folder: &Path, source: &Path, reason: &Reason) {
         debug!(
             source = %Escaped(&folder.join(source)),

@@ -124,6 +124,14 @@ impl Agenda {
         }
     }
 
+    /// A file that was passed over may be ready now, since another one came. It is no news where it is not.
+    pub(crate) fn handle_successor(&mut self, file: FileId) {
+        let is_open = matches!(self.ending, Ending::Open | Ending::Once { .. });
+        if is_open && self.watches.contains_key(&file.watch) {
+            self.files.found(file, Origin::Sweep);
+        }
+    }
+
     /// A subfolder appeared.
     pub(crate) fn handle_folder(&mut self, watch: WatchId, folder: &Path, now: Instant) {
         self.scan_due(watch, folder, Cause::NewFolder, now);

@@ -1,6 +1,7 @@
 //! Commits in a folder of their own, with things done to the file at an exact moment: from the `progress` callback.
 
 mod conflicts;
+mod follow;
 mod leases;
 mod recovery;
 mod retirement;
@@ -27,6 +28,7 @@ const BLOCK: usize = 256 * 1024;
 struct Scene {
     base: tempfile::TempDir,
     keep_original: bool,
+    renew: Renew,
     on_conflict: OnConflict,
     durable: bool,
 }
@@ -36,6 +38,7 @@ impl Scene {
         Scene {
             base: tempfile::tempdir().unwrap(),
             keep_original: false,
+            renew: Renew::None,
             on_conflict: OnConflict::Number,
             durable: true,
         }
@@ -63,7 +66,7 @@ impl Scene {
         Plan {
             level: Level::default(),
             keep_original: self.keep_original,
-            renew: false,
+            renew: self.renew,
             on_conflict: self.on_conflict,
             durable: self.durable,
             hold: Duration::ZERO,

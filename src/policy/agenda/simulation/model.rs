@@ -215,10 +215,6 @@ impl Model {
                 return Ok(());
             }
             Outcome::Failed(_) | Outcome::NoRoom => {
-                let class = match outcome {
-                    Outcome::Failed(class) => class,
-                    _ => Class::Transient,
-                };
                 if outcome == Outcome::NoRoom && self.ending == Ending::Open && self.watches.contains_key(&file.watch) {
                     let pause = self.pauses.entry(file.watch).or_default();
                     if pause.1.is_none_or(|until| until <= now) {
@@ -226,9 +222,9 @@ impl Model {
                     }
                 }
                 known.failed_tries += 1;
-                let wait = match class {
-                    Class::Transient => Some(backoff(known.failed_tries)),
-                    Class::Permanent => again.map(|_| backoff(1)),
+                let wait = match outcome {
+                    Outcome::Failed(Class::Permanent) => again.map(|_| backoff(1)),
+                    _ => Some(backoff(known.failed_tries)),
                 };
                 known.unready_since.get_or_insert(now);
                 known.unready_looks += 1;
