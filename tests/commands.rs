@@ -133,6 +133,32 @@ fn check_warns_of_logrotate_entries_that_do_not_go_with_a_watch() {
 }
 
 #[test]
+fn check_warns_where_no_lease_can_be_had() {
+    needs!(root);
+    needs!(tool "setpriv");
+    let sandbox = Sandbox::new();
+    let (with_file, without) = (sandbox.folder("a"), sandbox.folder("b"));
+    let file = sandbox.file("a/orders.csv", "text");
+    for path in [&file, &without] {
+        std::os::unix::fs::chown(path, Some(4242), None).unwrap();
+    }
+    assert!(with_file.is_dir());
+    sandbox.file("dwindle.toml", "[[watch]]\npath = \"a\"\n[[watch]]\npath = \"b\"\n");
+    let check = || dwindle(&sandbox, "check -c dwindle.toml --logrotate nowhere");
+    assert_eq!(check().finish().expect_code(0).stderr, "");
+    let output = check()
+        .started_by(["setpriv", "--bounding-set", "-lease", "--"])
+        .finish()
+        .expect_code(0);
+    for part in [
+        "no lease can be had: Permission denied (os error 13) on orders.csv",
+        "its owner is user 4242",
+    ] {
+        assert!(output.stderr.contains(part), "{part}: {output}");
+    }
+}
+
+#[test]
 fn a_configuration_that_cannot_be_read_is_named() {
     let sandbox = Sandbox::new();
     for (command, code) in [("check", 78), ("run", 78), ("run --once", 78), ("run --dry-run", 78)] {

@@ -202,7 +202,7 @@ fn every_kind_of_file_has_its_deciding_rule_and_its_next_step() {
         (
             "in/coming.csv",
             "nothing",
-            "nothing has this name now; a file that gets it is then looked at",
+            "nothing has this name now; a file that gets it is looked at as soon as",
         ),
     ] {
         let text = explained(&sandbox, file);

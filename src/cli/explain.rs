@@ -198,20 +198,15 @@ fn next_of_nothing(watch: &Watch, explanation: &Explanation) -> String {
     });
     match by_name {
         Some(reason) => format!("nothing has this name now, and a file that gets it is left alone: {reason}"),
+        None if watch.watcher == WatcherChoice::Poll => format!(
+            "nothing has this name now; a file that gets it is found within {:?}, and looked at when nothing has touched it for {:?}",
+            watch.poll_interval, watch.settle
+        ),
         None => format!(
-            "nothing has this name now; a file that gets it is {} looked at when nothing has touched it for {:?}",
-            if is_polled(watch) {
-                format!("found within {:?}, and", watch.poll_interval)
-            } else {
-                "then".to_owned()
-            },
+            "nothing has this name now; a file that gets it is looked at as soon as nothing has touched it for {:?}",
             watch.settle
         ),
     }
-}
-
-fn is_polled(watch: &Watch) -> bool {
-    watch.watcher == WatcherChoice::Poll
 }
 
 /// What would change the verdict.

@@ -107,7 +107,7 @@ impl Reloader {
         let work = move || {
             let setup = setup::read_files(&files, overrides).map_err(sentences)?;
             let plan = Plan::new(watches, &setup.config.watches);
-            let missing = plan.come.iter().filter(|watch| !watch.path().is_dir());
+            let missing = plan.come.iter().filter(|watch| !setup::is_folder(watch.path()));
             let missing: Refusal = missing.map(|watch| setup::no_such_folder(watch.path())).collect();
             if !missing.is_empty() {
                 return Err(missing);

@@ -42,7 +42,7 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
     else {
         return Ok(Exit::BadConfiguration);
     };
-    if let Some(missing) = config.watches.iter().find(|watch| !watch.path().is_dir()) {
+    if let Some(missing) = config.watches.iter().find(|watch| !setup::is_folder(watch.path())) {
         print::complain(setup::no_such_folder(missing.path()));
         return Ok(Exit::TryLater);
     }

@@ -1,6 +1,7 @@
 //! What commands do before their own work: read the configuration, let the command line override it, begin to log.
 
 use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use tracing::level_filters::LevelFilter;
@@ -116,6 +117,16 @@ pub(super) fn log(common: &Common, log: Log) -> WorkerGuard {
     };
     let level = logging::stepped(level, common.verbosity());
     logging::init(format, level, common.color)
+}
+
+/// Whether there is such a folder. A question that a signal interrupted is asked again.
+pub(super) fn is_folder(path: &Path) -> bool {
+    loop {
+        match std::fs::metadata(path) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            found => return found.is_ok_and(|found| found.is_dir()),
+        }
+    }
 }
 
 /// What to do about a watched folder that is not there.

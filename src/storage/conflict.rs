@@ -163,7 +163,7 @@ fn examine(
         Err(error) => return Err(error.into()),
     };
     // It may be half of somebody's work, such as logrotate's, and then it is no conflict yet.
-    if lease::has_writer(&file) {
+    if lease::may_have_writer(&file, was) {
         return Err(Stopped::Changed);
     }
     if question.renew == Renew::Followers {

@@ -95,7 +95,7 @@ impl Pair<'_> {
             file => file?,
         };
         let status = Status::of(&file).map_err(|errno| self.failed(Step::Look, errno.into()))?;
-        if !is_file(&status) || lease::has_writer(&file) {
+        if !is_file(&status) || lease::may_have_writer(&file, &status.fingerprint) {
             return Ok(None);
         }
         let mark = mark_of(&file, self.name).map_err(|error| self.failed(Step::Read, error))?;

@@ -10,6 +10,9 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, SystemTime};
+
+use crate::model::Fingerprint;
 
 /// Sets the signal that tells of events on a descriptor (fcntl(2)); from the kernel's `asm-generic/fcntl.h`, since libc does not have it.
 const F_SETSIG: libc::c_int = 10;
@@ -38,11 +41,16 @@ pub(super) fn take(file: &File) -> Result<(), NoLease> {
     }
 }
 
-/// Whether somebody has the file open for writing now. False as well where nobody can say.
-pub(super) fn has_writer(file: &File) -> bool {
+/// Whether somebody has the file open for writing now. Where nobody can say, whoever wrote to it a moment ago may.
+pub(super) fn may_have_writer(file: &File, fingerprint: &Fingerprint) -> bool {
+    const MOMENT: Duration = Duration::from_secs(2);
     let taken = take(file);
     release(file);
-    matches!(taken, Err(NoLease::Writer))
+    match taken {
+        Ok(()) => false,
+        Err(NoLease::Writer) => true,
+        Err(NoLease::Unavailable(_)) => fingerprint.quiet_for(SystemTime::now()) < MOMENT,
+    }
 }
 
 /// Whether the lease that was taken is unbroken: nobody has opened the file for writing since, nor waits to. Takes a third of a microsecond.

@@ -119,6 +119,10 @@ impl Stage {
                 let file = self.file(words.next()?)?;
                 self.agenda.handle_event(&file, now);
             }
+            "successor" => {
+                let file = self.file(words.next()?)?;
+                self.agenda.handle_successor(file);
+            }
             "folder" => {
                 let folder = self.file(words.next()?)?;
                 self.agenda.handle_folder(folder.watch, &folder.path, now);
