@@ -160,7 +160,8 @@ impl Inspection<'_> {
             Ok(file) => file,
             Err(answer) => return Ok(answer),
         };
-        match format_of(file) {
+        let size = self.status.as_ref().map_or(u64::MAX, |status| status.fingerprint.size);
+        match format_of(file, size) {
             Ok(Some(format)) => Ok(Answer::No(Reason::CompressedContent(format))),
             Ok(None) => Ok(Answer::Yes("not compressed, by its first bytes".to_owned())),
             Err(cause) => Err(Error::new(Step::Read, self.parent.path_of(self.name), cause)),

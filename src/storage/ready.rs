@@ -100,7 +100,8 @@ pub(crate) fn look(parent: &Folder, name: &OsStr, rules: &Rules, now: SystemTime
     if let Some(verdict) = judge(&status, rules, now) {
         return Ok(verdict);
     }
-    if let Some(format) = format_of(&file).map_err(|error| Error::new(Step::Read, parent.path_of(name), error))? {
+    let format = format_of(&file, status.fingerprint.size);
+    if let Some(format) = format.map_err(|error| Error::new(Step::Read, parent.path_of(name), error))? {
         return Ok(Look::Pass(Reason::CompressedContent(format)));
     }
     if let Err(reason) = rules.siblings.ask(parent, name, &rules.select)? {
@@ -174,8 +175,11 @@ pub(super) fn explain(error: Error) -> Result<Look, Error> {
     }
 }
 
-pub(super) fn format_of(file: &File) -> std::io::Result<Option<&'static str>> {
+/// Of a short file no more is asked for than it has: that there is nothing behind it is known.
+pub(super) fn format_of(file: &File, size: u64) -> std::io::Result<Option<&'static str>> {
     let mut head = [0; HEAD_BYTES];
+    let length = usize::try_from(size).map_or(HEAD_BYTES, |size| size.min(HEAD_BYTES));
+    let head = head.get_mut(..length).unwrap_or_default();
     let mut filled = 0;
     while let Some(rest) = head.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match file.read_at(rest, filled as u64) {

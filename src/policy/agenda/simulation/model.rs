@@ -194,10 +194,7 @@ impl Model {
                 known.unready_looks += 1;
                 let wait = match outcome {
                     Outcome::NotYet(wait) => wait,
-                    _ if touched => {
-                        let settle = self.watches.get(&file.watch).map(|scans| scans.timing.settle);
-                        backoff(known.unready_looks).min(settle.unwrap_or(Duration::MAX))
-                    }
+                    _ if touched => backoff(known.unready_looks).min(self.settle_of(file.watch)),
                     _ => backoff(known.unready_looks),
                 };
                 if self.waits_again(file, known, wait, now) || !self.watches.contains_key(&file.watch) {
@@ -250,6 +247,11 @@ impl Model {
             self.files.insert(file.clone(), known);
         }
         Ok(())
+    }
+
+    fn settle_of(&self, watch: WatchId) -> Duration {
+        let scans = self.watches.get(&watch);
+        scans.map_or(Duration::MAX, |scans| scans.timing.settle)
     }
 
     pub(super) fn drain(&mut self, deadline: Option<Instant>) {
