@@ -11,6 +11,8 @@ mod compress;
 mod compress_options;
 /// The library's public surface, the same on five runtimes.
 mod conformance;
+/// `dwindle run`: originals that go to a folder of their own.
+mod done_dir;
 /// The examples, run.
 mod examples;
 /// `explain`, and what a dry run says of the same files.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use async_channel::{Receiver, Sender};
 
 use crate::codec::Helpers;
-use crate::model::{Error, Observer, Report, Step};
+use crate::model::{Error, Failure, Observer, Report, Step};
 use crate::policy::{Action, Agenda, Cause, FileId, Limits, Tally, Timing, WatchId};
 use crate::runtime::{BoxFuture, Runtime, Token, WaitGroup, race, unblock, yield_now};
 
@@ -350,7 +350,7 @@ impl Driver {
         if !verdict.news {
             return;
         }
-        attempt.tell(&*self.observer, folder, &file.path, verdict.retry_in);
+        attempt.tell(&*self.observer, folder, &file.path, verdict);
         if let (Attempt::Failed(error), Some(pause)) = (&attempt, verdict.pause) {
             self.observer.paused(folder, error, pause);
         }
@@ -373,7 +373,7 @@ impl Driver {
                 }
                 for error in &batch.failed {
                     let path = error.path().strip_prefix(folder).unwrap_or(error.path());
-                    self.observer.failed(folder, path, error, None);
+                    self.observer.failed(folder, path, &Failure::of(error));
                     self.agenda.handle_scan_trouble(watch, error.class());
                 }
                 if let Some(why) = batch.polling {
@@ -422,11 +422,12 @@ impl Driver {
         let job = Arc::clone(&running.site.job);
         let cancel = self.cancel.clone();
         let path = Arc::clone(&file.path);
+        let failures = self.agenda.failures_of(&file);
         let work = Box::new(move |helpers: &dyn Helpers| {
             if cancel.is_cancelled() {
                 Worked::Ended(Attempt::Cancelled)
             } else {
-                job.attempt(&path, helpers, &cancel)
+                job.attempt(&path, failures, helpers, &cancel)
             }
         });
         let folder = running.site.path.as_path().into();

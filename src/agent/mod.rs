@@ -10,6 +10,7 @@ mod events;
 mod explain;
 mod file;
 mod folder;
+mod giving_up;
 mod job;
 mod lend;
 mod marked;
@@ -20,6 +21,7 @@ mod outlook;
 mod pace;
 mod pool;
 mod retire;
+mod root;
 
 #[cfg(test)]
 mod simulation;

@@ -30,6 +30,8 @@ pub(super) const WATCH_KEYS: &[&str] = &[
     "marker",
     "keep-original",
     "output-dir",
+    "done-dir",
+    "failed-dir",
     "on-conflict",
     "leave-newest",
     "watcher",
@@ -78,6 +80,8 @@ pub(super) struct Entry {
     pub(super) path: Range<usize>,
     pub(super) include: Vec<Range<usize>>,
     pub(super) output_dir: Option<Range<usize>>,
+    pub(super) done_dir: Option<Range<usize>>,
+    pub(super) failed_dir: Option<Range<usize>>,
     pub(super) poll_interval: Option<Range<usize>>,
     /// The path as it was written, before it was made absolute.
     pub(super) written_path: PathBuf,
@@ -166,6 +170,12 @@ fn read_watch(
     watch.output_dir = output_dir
         .map(Spanned::into_inner)
         .filter(|folder| watch.path.join(folder) != watch.path);
+    let done_place = take_own_folder(&mut section, "done-dir", &watch.path, &mut watch.done_dir);
+    let failed_place = take_own_folder(&mut section, "failed-dir", &watch.path, &mut watch.failed_dir);
+    if let Some(place) = done_place.clone().filter(|_| watch.keep_original) {
+        let problem = document.error(place, "`done-dir` is for originals that would be removed");
+        section.report(problem.with_label("here they are kept: leave it out, or set keep-original = false"));
+    }
     replace(&mut watch.on_conflict, take::<OnConflict>(&mut section, "on-conflict"));
     replace(
         &mut watch.leave_newest,
@@ -187,6 +197,8 @@ fn read_watch(
         path,
         include,
         output_dir: output_place,
+        done_dir: done_place,
+        failed_dir: failed_place,
         poll_interval: poll_place,
         written_path,
     }
@@ -194,6 +206,26 @@ fn read_watch(
 
 fn take<T: Value>(section: &mut Section<'_>, key: &'static str) -> Option<T> {
     section.take(key).map(Spanned::into_inner)
+}
+
+/// A folder that originals are moved to, which cannot be the watched one; returns its place.
+fn take_own_folder(
+    section: &mut Section<'_>,
+    key: &'static str,
+    watched: &Path,
+    setting: &mut Option<PathBuf>,
+) -> Option<Range<usize>> {
+    let folder = section.take::<PathBuf>(key)?;
+    let place = folder.span();
+    if watched.join(folder.get_ref()) == watched {
+        section.refuse(
+            key,
+            place.clone(),
+            "this is the watched folder itself: name another, like \"done\"",
+        );
+    }
+    *setting = Some(folder.into_inner());
+    Some(place)
 }
 
 /// The list's globs, each with its place. One that the rules cannot use is refused.

@@ -12,7 +12,7 @@ pub use error::{Class, Error, Step};
 pub(crate) use escape::Escaped;
 pub(crate) use fingerprint::{FileTime, Fingerprint};
 pub use level::Level;
-pub use observe::Observer;
+pub use observe::{Failure, Observer};
 pub use reason::Reason;
 pub use report::Report;
 #[cfg(feature = "cli")]

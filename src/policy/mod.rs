@@ -18,8 +18,8 @@ mod waiting;
 mod watch;
 
 pub use agenda::WatchId;
-pub(crate) use agenda::{Action, Agenda, Cause, FileId, Limits, Outcome, Tally, Timing};
-pub(crate) use backoff::backoff;
+pub(crate) use agenda::{Action, Agenda, Cause, FileId, Limits, Outcome, Tally, Timing, Verdict};
+pub(crate) use backoff::{backoff, is_used_up};
 pub(crate) use magic::{HEAD_BYTES, compressed_format};
 #[cfg(feature = "config")]
 pub(crate) use marker::Marker;

@@ -82,6 +82,8 @@ pub struct Watch {
     pub(crate) marker: Option<String>,
     pub(crate) keep_original: bool,
     pub(crate) output_dir: Option<PathBuf>,
+    pub(crate) done_dir: Option<PathBuf>,
+    pub(crate) failed_dir: Option<PathBuf>,
     pub(crate) on_conflict: OnConflict,
     pub(crate) leave_newest: usize,
     pub(crate) watcher: WatcherChoice,
@@ -107,6 +109,8 @@ impl Watch {
             marker: None,
             keep_original: web,
             output_dir: None,
+            done_dir: None,
+            failed_dir: None,
             on_conflict: if web { OnConflict::Skip } else { OnConflict::Number },
             leave_newest: 0,
             watcher: WatcherChoice::Auto,
@@ -210,6 +214,25 @@ impl Watch {
     #[must_use]
     pub fn with_output_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.output_dir = Some(folder.into());
+        self
+    }
+
+    /// Where originals go when their `.gz` is published, instead of being removed: relative to the folder unless absolute, and on the same
+    /// file system, since they are moved by a rename. The tree of subfolders is kept; where a name is taken, the original becomes
+    /// `NAME.~1~`. Means nothing where originals are kept. Nothing in it is ever taken by this watch. Default: none.
+    #[must_use]
+    pub fn with_done_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.done_dir = Some(folder.into());
+        self
+    }
+
+    /// Where files go that could not be compressed, on the same terms as [`with_done_dir`](Self::with_done_dir), each with a text
+    /// `NAME.reason` beside it. A file goes there when a failure that is its own stays until somebody does something about it, at once, and
+    /// when one that may pass has not, after 16 tries in ten minutes. Not for want of room, nor where the output's folder is the trouble, nor
+    /// while somebody writes to it. Default: none; such files stay where they are.
+    #[must_use]
+    pub fn with_failed_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.failed_dir = Some(folder.into());
         self
     }
 

@@ -121,7 +121,7 @@ error: unknown key `colour` in a watch
    --> /etc/dwindle/config.toml:17:1
     |
  17 | colour = "red"
-    | ^^^^^^ known here: path, preset, recursive, include, exclude, min-size, level, settle, writer-check, marker, keep-original, output-dir, on-conflict, leave-newest, watcher, poll-interval, durable
+    | ^^^^^^ known here: path, preset, recursive, include, exclude, min-size, level, settle, writer-check, marker, keep-original, output-dir, done-dir, failed-dir, on-conflict, leave-newest, watcher, poll-interval, durable
 
 "#;
 
@@ -259,6 +259,14 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "control-socket = \"/a\"",
         "1:1 unknown key `control-socket` at the top level: known here: workers, level, shutdown-timeout, log, watch",
+    ),
+    (
+        "[[watch]]\npath = \"/a\"\ndone-dir = \"/a/.\"",
+        "3:12 wrong value for `done-dir`: this is the watched folder itself: name another, like \"done\"",
+    ),
+    (
+        "[[watch]]\npath = \"/a\"\npreset = \"static-assets\"\ndone-dir = \"b\"",
+        "4:12 `done-dir` is for originals that would be removed: here they are kept: leave it out, or set keep-original = false",
     ),
     ("level = 1\nlevel = 2", "2:1 the same key twice"),
     ("[log]\n[log]", "2:2 the same key twice"),

@@ -45,6 +45,8 @@ struct Stage {
     start: Instant,
     now: Instant,
     watches: Vec<String>,
+    /// Whether the last outcome was that a file's tries are used up.
+    given_up: bool,
 }
 
 impl Stage {
@@ -55,6 +57,7 @@ impl Stage {
             start,
             now: start,
             watches: Vec::new(),
+            given_up: false,
         }
     }
 
@@ -176,10 +179,13 @@ impl Stage {
             "folder" => Outcome::Folder,
             "cancelled" => Outcome::Cancelled,
             "hard-linked" => Outcome::HardLinked,
+            "given-up" => Outcome::GivenUp,
             "failed" => Outcome::Failed(words.class()?),
             other => return Err(format!("no outcome is called {other:?}")),
         };
-        Ok(match self.agenda.handle_outcome(&file, outcome, self.now) {
+        let verdict = self.agenda.handle_outcome(&file, outcome, self.now);
+        self.given_up = verdict.given_up;
+        Ok(match verdict {
             Verdict {
                 retry_in: Some(wait), ..
             } => format!("again in {}s", wait.as_secs_f64()),
@@ -194,6 +200,7 @@ impl Stage {
         let found = match wanted.split(' ').next() {
             Some("timeout") => self.say_timeout(),
             Some("tally") => self.say_tally(&wanted),
+            Some("given-up") => format!("given-up {}", if self.given_up { "yes" } else { "no" }),
             Some("pending") => format!("pending {}", self.agenda.pending()),
             _ => self.say_action(),
         };

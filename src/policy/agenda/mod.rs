@@ -29,7 +29,7 @@ pub(crate) use interface::{Action, Cause, FileId, Limits, Outcome, Tally, Timing
 use pauses::Pauses;
 use scans::Scans;
 
-use super::backoff;
+use super::{backoff, is_used_up};
 
 /// How it is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,6 +190,11 @@ impl Agenda {
         self.files.free_worker_of(file);
     }
 
+    /// How often a file has failed in a row, for other reasons than want of room.
+    pub(crate) fn failures_of(&self, file: &FileId) -> u32 {
+        self.files.own_failures_of(file)
+    }
+
     /// The answer to [`Action::Begin`].
     pub(crate) fn handle_outcome(&mut self, file: &FileId, outcome: Outcome, now: Instant) -> Verdict {
         let Some((mut entry, again)) = self.files.take_begun(file) else {
@@ -225,12 +230,12 @@ impl Agenda {
             }
             Outcome::HardLinked => return self.skip_or_look_again(file, entry, came_as, again, now),
             Outcome::NotYet(wait) => {
-                entry.failed_tries = 0;
+                entry.forget_failures();
                 self.wait_or_leave(file, entry, wait, now);
                 return Verdict::quiet();
             }
             Outcome::InUse => {
-                entry.failed_tries = 0;
+                entry.forget_failures();
                 let wait = backoff(entry.unready_looks.saturating_add(1));
                 // What was told meanwhile may be that the writer is done: then that counts, as if it had been told afterwards.
                 let settle = self.watches.get(&file.watch).map(|scans| scans.timing.settle);
@@ -238,7 +243,18 @@ impl Agenda {
                 self.wait_or_leave(file, entry, wait.min(settle), now);
                 return Verdict::quiet();
             }
-            Outcome::Failed(class) => return self.fail(file, entry, class, again.is_some(), now),
+            Outcome::Failed(class) => {
+                entry.own_failures = entry.own_failures.saturating_add(1);
+                let is_permanent = class == Class::Permanent && again.is_none();
+                let is_over = is_permanent || is_used_up(entry.own_failures);
+                let given_up = is_over && !std::mem::replace(&mut entry.given_up, is_over);
+                let verdict = self.fail(file, entry, class, again.is_some(), now);
+                return Verdict { given_up, ..verdict };
+            }
+            Outcome::GivenUp => {
+                self.counts.failed += 1;
+                Verdict { given_up: true, ..told }
+            }
             Outcome::NoRoom => {
                 let verdict = self.fail(file, entry, Class::Transient, again.is_some(), now);
                 let pauses = self.ending == Ending::Open && self.watches.contains_key(&file.watch);
@@ -389,7 +405,7 @@ impl Agenda {
     ) -> Verdict {
         const LOOKS: u32 = 8;
         entry.linked_looks += 1;
-        entry.failed_tries = 0;
+        entry.forget_failures();
         let has_just_come = entry.origin == Origin::Arrival && entry.linked_looks <= LOOKS;
         if has_just_come && self.ending == Ending::Open && self.watches.contains_key(&file.watch) {
             let due = after(now, backoff(entry.linked_looks));

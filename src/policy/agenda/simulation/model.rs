@@ -188,6 +188,7 @@ impl Model {
                 return Ok(());
             }
             Outcome::Gone => {}
+            Outcome::GivenUp => self.counts.failed += 1,
             Outcome::Folder => self.owe_scan(file.watch, &file.path, Cause::NewFolder, now),
             Outcome::NotYet(_) | Outcome::InUse => {
                 known.failed_tries = 0;
