@@ -25,6 +25,8 @@ mod filter;
 mod floors;
 /// What happens around the program and must not stop it.
 mod hardship;
+/// `dwindle run`: programs that are run when a file is done.
+mod hooks;
 /// `dwindle run`: of two agents on one folder the second does not start.
 mod instances;
 /// `compress` at a terminal: the bar, and Ctrl-C.

@@ -18,6 +18,7 @@ pub(super) fn warn(entries: &[Entry]) -> Vec<Diagnostic> {
     for (index, entry) in entries.iter().enumerate() {
         warnings.extend(check_folder(entry));
         warnings.extend(check_file_system(entry));
+        warnings.extend(entry.hook_warnings.iter().cloned());
         warnings.extend(check_own_folders(entry));
         for earlier in 0..index {
             warnings.extend(check_overlap(

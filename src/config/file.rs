@@ -10,10 +10,10 @@ use toml::de::DeTable;
 
 use super::diagnostic::{Diagnostic, Document};
 use super::section::{Kind, Section};
-use super::values::{Count, Glob, MarkerPattern, PollInterval, Size, Value, Workers};
+use super::values::{Argument, Count, Glob, HookTimeout, MarkerPattern, PollInterval, Size, Value, Workers};
 use super::{LogFormat, LogLevel};
 use crate::model::Level;
-use crate::policy::{OnConflict, Preset, Select, Watch, WatcherChoice};
+use crate::policy::{Hooks, OF_FAILURE, OF_SUCCESS, OnConflict, Preset, Select, Watch, WatcherChoice, unknown_word};
 
 pub(super) const TOP_KEYS: &[&str] = &["workers", "level", "shutdown-timeout", "log", "watch"];
 pub(super) const LOG_KEYS: &[&str] = &["format", "level"];
@@ -37,6 +37,9 @@ pub(super) const WATCH_KEYS: &[&str] = &[
     "watcher",
     "poll-interval",
     "durable",
+    "on-success",
+    "on-failure",
+    "hook-timeout",
 ];
 
 static TOP: Kind = Kind {
@@ -83,6 +86,9 @@ pub(super) struct Entry {
     pub(super) done_dir: Option<Range<usize>>,
     pub(super) failed_dir: Option<Range<usize>>,
     pub(super) poll_interval: Option<Range<usize>>,
+    pub(super) hooks: Hooks,
+    /// What is odd about those.
+    pub(super) hook_warnings: Vec<Diagnostic>,
     /// The path as it was written, before it was made absolute.
     pub(super) written_path: PathBuf,
 }
@@ -190,6 +196,17 @@ fn read_watch(
     );
     replace(&mut watch.durable, take(&mut section, "durable"));
 
+    let mut hook_warnings = Vec::new();
+    let mut hooks = Hooks {
+        on_success: take_hook(document, &mut section, "on-success", OF_SUCCESS, &mut hook_warnings),
+        on_failure: take_hook(document, &mut section, "on-failure", OF_FAILURE, &mut hook_warnings),
+        ..Hooks::default()
+    };
+    replace(
+        &mut hooks.timeout,
+        take(&mut section, "hook-timeout").map(|HookTimeout(timeout)| timeout),
+    );
+
     problems.extend(section.finish());
     Entry {
         watch,
@@ -200,12 +217,47 @@ fn read_watch(
         done_dir: done_place,
         failed_dir: failed_place,
         poll_interval: poll_place,
+        hooks,
+        hook_warnings,
         written_path,
     }
 }
 
 fn take<T: Value>(section: &mut Section<'_>, key: &'static str) -> Option<T> {
     section.take(key).map(Spanned::into_inner)
+}
+
+/// A program and its arguments, of which none may be a file's name where the program's is to stand.
+fn take_hook(
+    document: &Document,
+    section: &mut Section<'_>,
+    key: &'static str,
+    known: &[&str],
+    warnings: &mut Vec<Diagnostic>,
+) -> Vec<String> {
+    let words = section.take_list::<Argument>(key).unwrap_or_default();
+    if let Some(program) = words.first() {
+        let Argument(name) = program.get_ref();
+        let is_a_file = known.iter().any(|word| name.contains(&format!("{{{word}}}")));
+        if name.is_empty() || is_a_file {
+            section.refuse(
+                key,
+                program.span(),
+                "the first is the program, like \"/usr/local/bin/ship\"",
+            );
+        }
+    }
+    let mut command = Vec::new();
+    for word in words {
+        let (span, Argument(argument)) = (word.span(), word.into_inner());
+        if let Some(unknown) = unknown_word(&argument, known) {
+            let warning = document.warning(span, format!("`{{{unknown}}}` in `{key}` stands for nothing"));
+            let known: Vec<String> = known.iter().map(|word| format!("{{{word}}}")).collect();
+            warnings.push(warning.with_label(format!("known here: {}", known.join(", "))));
+        }
+        command.push(argument);
+    }
+    command
 }
 
 /// A folder that originals are moved to, which cannot be the watched one; returns its place.

@@ -214,6 +214,38 @@ impl Value for Glob {
     }
 }
 
+/// A hook's program, or an argument of it.
+pub(super) struct Argument(pub(super) String);
+
+impl Value for Argument {
+    const EXPECTED: &'static str = r#"a text in quotes, like "{output}""#;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.contains('\0') {
+            return Err("an argument cannot contain a NUL byte".to_owned());
+        }
+        Ok(Argument(text.to_owned()))
+    }
+}
+
+/// How long a hook may run: for a moment at least.
+pub(super) struct HookTimeout(pub(super) Duration);
+
+impl Value for HookTimeout {
+    const EXPECTED: &'static str = Duration::EXPECTED;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match Duration::from_text(text)? {
+            Duration::ZERO => Err("a hook needs time to run".to_owned()),
+            timeout => Ok(HookTimeout(timeout)),
+        }
+    }
+
+    fn from_integer(number: i64) -> Result<Self, String> {
+        Duration::from_integer(number).map(HookTimeout)
+    }
+}
+
 /// How markers are named.
 pub(super) struct MarkerPattern(pub(super) String);
 

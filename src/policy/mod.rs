@@ -3,6 +3,8 @@
 
 mod agenda;
 mod backoff;
+#[cfg(feature = "config")]
+mod hooks;
 mod magic;
 mod marker;
 mod names;
@@ -20,6 +22,10 @@ mod watch;
 pub use agenda::WatchId;
 pub(crate) use agenda::{Action, Agenda, Cause, FileId, Limits, Outcome, Tally, Timing, Verdict};
 pub(crate) use backoff::{backoff, is_used_up};
+#[cfg(feature = "cli")]
+pub(crate) use hooks::fill;
+#[cfg(feature = "config")]
+pub(crate) use hooks::{Hooks, OF_FAILURE, OF_SUCCESS, unknown_word};
 pub(crate) use magic::{HEAD_BYTES, compressed_format};
 #[cfg(feature = "config")]
 pub(crate) use marker::Marker;

@@ -121,7 +121,7 @@ error: unknown key `colour` in a watch
    --> /etc/dwindle/config.toml:17:1
     |
  17 | colour = "red"
-    | ^^^^^^ known here: path, preset, recursive, include, exclude, min-size, level, settle, writer-check, marker, keep-original, output-dir, done-dir, failed-dir, on-conflict, leave-newest, watcher, poll-interval, durable
+    | ^^^^^^ known here: path, preset, recursive, include, exclude, min-size, level, settle, writer-check, marker, keep-original, output-dir, done-dir, failed-dir, on-conflict, leave-newest, watcher, poll-interval, durable, on-success, on-failure, hook-timeout
 
 "#;
 
@@ -267,6 +267,14 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "[[watch]]\npath = \"/a\"\npreset = \"static-assets\"\ndone-dir = \"b\"",
         "4:12 `done-dir` is for originals that would be removed: here they are kept: leave it out, or set keep-original = false",
+    ),
+    (
+        "[[watch]]\npath = \"/a\"\non-success = [\"{output}\", \"a\"]\nhook-timeout = \"0s\"",
+        "3:15 wrong value for `on-success`: the first is the program, like \"/usr/local/bin/ship\" | 4:16 wrong value for `hook-timeout`: a hook needs time to run",
+    ),
+    (
+        "[[watch]]\npath = \"/a\"\non-failure = \"tell {source}\"",
+        "3:14 wrong value for `on-failure`: expected a list in brackets, each a text in quotes, like \"{output}\"",
     ),
     ("level = 1\nlevel = 2", "2:1 the same key twice"),
     ("[log]\n[log]", "2:2 the same key twice"),
