@@ -138,7 +138,7 @@ fn a_hook_that_takes_too_long_is_ended_with_all_that_it_started() {
     );
 }
 
-/// State and process group of every process, proc_pid_stat(5).
+/// State and process group of every process, by `/proc/PID/stat`.
 fn processes() -> impl Iterator<Item = (String, String)> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     entries.filter_map(|entry| {
@@ -183,7 +183,9 @@ fn a_stop_waits_for_hooks_until_its_time_is_over() {
         names_below(&inbox.path).len() == 6 && inbox.path.join("f.csv.gz").exists()
     });
     running.wait_for("no original", || {
-        names_below(&inbox.path).iter().all(|name| name.ends_with(".gz"))
+        names_below(&inbox.path)
+            .iter()
+            .all(|name| Path::new(name).extension() == Some(OsStr::new("gz")))
     });
     running.signal(Signal::TERM);
     let output = running.wait_exit().expect_compressed(6);

@@ -47,6 +47,8 @@ mod peers;
 mod readers;
 /// `dwindle run`: SIGHUP, and the configuration that is read again then.
 mod reloading;
+/// `dwindle run`: outputs that are removed again.
+mod retention;
 /// `dwindle run`: rotated logs, and which of a series are taken when.
 mod rotated_logs;
 /// `dwindle run` under a service manager: what it is told, and when.

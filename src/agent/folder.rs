@@ -16,9 +16,10 @@ use crate::storage::{
 
 use super::events::{Events, FolderWatcher, Watcher};
 use super::giving_up::GivingUp;
-use super::job::{Attempt, Batch, Cancel, Job, Walk, Work};
+use super::job::{Attempt, Batch, Cancel, Job, Retained, Walk, Work};
 use super::marked::Marked;
 use super::pool::Worked;
+use super::retention::Retention;
 use super::root::Root;
 
 /// How long a writer that comes late is waited for.
@@ -35,6 +36,8 @@ pub(super) struct WatchedFolder {
     native: Arc<Mutex<Native>>,
     /// That no lease can be had here was said: once is enough.
     said_no_lease: AtomicBool,
+    /// The same of surplus outputs that cannot be removed.
+    said_no_removal: AtomicBool,
     swept_outputs: AtomicBool,
 }
 
@@ -82,6 +85,7 @@ impl WatchedFolder {
             observer,
             source,
             said_no_lease: AtomicBool::new(false),
+            said_no_removal: AtomicBool::new(false),
             swept_outputs: AtomicBool::new(false),
         })
     }
@@ -303,6 +307,29 @@ impl WatchedFolder {
 }
 
 impl Job for WatchedFolder {
+    fn retains(&self) -> bool {
+        self.watch.retention.is_limited()
+    }
+
+    fn retain(&self, others: &[PathBuf], cancel: &Cancel) -> Retained {
+        let root = self.root();
+        let retention = Retention {
+            watch: &self.watch,
+            select: &self.rules.select,
+            source: &root.folder,
+            output: root.output.as_deref(),
+        };
+        let mut said = false;
+        let retained = retention.apply(others, cancel, &mut |error| {
+            // Once, until a pass goes well.
+            if !std::mem::replace(&mut said, true) && !self.said_no_removal.load(Ordering::Relaxed) {
+                self.observer.warning(&error.to_string());
+            }
+        });
+        self.said_no_removal.store(said, Ordering::Relaxed);
+        retained
+    }
+
     fn attempt(&self, file: &Path, failures: u32, helpers: &dyn Helpers, cancel: &Cancel) -> Worked<Attempt> {
         self.try_attempt(file, failures, helpers, cancel)
             .unwrap_or_else(|error| Worked::Ended(Attempt::Failed(error)))

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::codec::Helpers;
-use crate::model::{Error, Escaped, Failure, Observer, Reason, Step};
+use crate::model::{Error, Escaped, Failure, Observer, Reason, Step, Surplus};
 use crate::policy::{Outcome, Verdict};
 use crate::storage::{Advanced, Caller, Candidate, Done, Folder, Places, Plan, Rest, Syncs, commit};
 
@@ -24,6 +24,26 @@ pub(crate) trait Job: Send + Sync + 'static {
     ///
     /// When the watched folder itself cannot be reached.
     fn scan(&self, folder: &Path) -> Result<Box<dyn Walk>, Error>;
+
+    /// Whether not all outputs are kept.
+    fn retains(&self) -> bool {
+        false
+    }
+
+    /// Removes surplus outputs; none in these folders, which are other watches'.
+    fn retain(&self, others: &[PathBuf], cancel: &Cancel) -> Retained {
+        let _ = (others, cancel);
+        Retained::default()
+    }
+}
+
+/// What came of surplus outputs.
+#[derive(Debug, Default)]
+pub(crate) struct Retained {
+    /// Whole paths.
+    pub(crate) removed: Vec<(PathBuf, Surplus)>,
+    /// Something was left for another time.
+    pub(crate) again: bool,
 }
 
 /// A scan under way.

@@ -241,6 +241,7 @@ impl Running {
         let select = Arc::new(Select::everything());
         let events = Events::new(watch, select, agent.inbox.clone(), Arc::clone(&lost));
         let site = Site {
+            own: [PathBuf::new(), PathBuf::new()],
             path: "fake".into(),
             settle: Duration::ZERO,
             poll_interval: LONG,

@@ -176,12 +176,13 @@ async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
     } = life;
     let hook_runtime = Arc::clone(&runtime);
     let shutdown_timeout = Mutex::new(config.shutdown_timeout);
-    let agent = builder.start().await?;
+    let agent = builder.start_without_watches()?;
     let mut watches = Vec::new();
     for watch in &config.watches {
         let (id, _) = agent.add_watch(watch.clone()).await?;
         watches.push((watch.clone(), id));
     }
+    agent.keep_up().await?;
     if once {
         agent.end_when_done(config.shutdown_timeout).await?;
     }

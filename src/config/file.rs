@@ -10,7 +10,9 @@ use toml::de::DeTable;
 
 use super::diagnostic::{Diagnostic, Document};
 use super::section::{Kind, Section};
-use super::values::{Argument, Count, Glob, HookTimeout, MarkerPattern, PollInterval, Size, Value, Workers};
+use super::values::{
+    Argument, Count, Glob, HookTimeout, KeepCount, KeepFor, MarkerPattern, PollInterval, Size, Value, Workers,
+};
 use super::{LogFormat, LogLevel};
 use crate::model::Level;
 use crate::policy::{Hooks, OF_FAILURE, OF_SUCCESS, OnConflict, Preset, Select, Watch, WatcherChoice, unknown_word};
@@ -40,6 +42,9 @@ pub(super) const WATCH_KEYS: &[&str] = &[
     "on-success",
     "on-failure",
     "hook-timeout",
+    "keep-for",
+    "keep-count",
+    "keep-bytes",
 ];
 
 static TOP: Kind = Kind {
@@ -196,6 +201,9 @@ fn read_watch(
     );
     replace(&mut watch.durable, take(&mut section, "durable"));
 
+    watch.retention.age = take(&mut section, "keep-for").map(|KeepFor(age)| age);
+    watch.retention.count = take(&mut section, "keep-count").map(|KeepCount(count)| count);
+    watch.retention.bytes = take(&mut section, "keep-bytes").map(|Size(bytes)| bytes);
     let mut hook_warnings = Vec::new();
     let mut hooks = Hooks {
         on_success: take_hook(document, &mut section, "on-success", OF_SUCCESS, &mut hook_warnings),

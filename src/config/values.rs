@@ -16,6 +16,7 @@ use crate::model::Level;
 use crate::policy::{Marker, OnConflict, Preset, WatcherChoice, WriterCheck};
 
 const MOST_WORKERS: i64 = 1024;
+const SHORTEST_KEEP: Duration = Duration::from_secs(1);
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
 /// Longer waits are mistakes, and would overflow clocks further on.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -243,6 +244,38 @@ impl Value for HookTimeout {
 
     fn from_integer(number: i64) -> Result<Self, String> {
         Duration::from_integer(number).map(HookTimeout)
+    }
+}
+
+/// How long outputs are kept.
+pub(super) struct KeepFor(pub(super) Duration);
+
+impl Value for KeepFor {
+    const EXPECTED: &'static str = Duration::EXPECTED;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match Duration::from_text(text)? {
+            age if age < SHORTEST_KEEP => Err("nothing would be kept: the shortest is \"1s\"".to_owned()),
+            age => Ok(KeepFor(age)),
+        }
+    }
+
+    fn from_integer(number: i64) -> Result<Self, String> {
+        Duration::from_integer(number).map(KeepFor)
+    }
+}
+
+/// How many outputs of a series are kept.
+pub(super) struct KeepCount(pub(super) u32);
+
+impl Value for KeepCount {
+    const EXPECTED: &'static str = "a number from 1 on";
+
+    fn from_integer(number: i64) -> Result<Self, String> {
+        match u32::try_from(number) {
+            Ok(count) if count > 0 => Ok(KeepCount(count)),
+            _ => Err(expected::<Self>()),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod level;
 mod observe;
 mod reason;
 mod report;
+mod surplus;
 
 pub use error::{Class, Error, Step};
 pub(crate) use escape::Escaped;
@@ -17,3 +18,4 @@ pub use reason::Reason;
 pub use report::Report;
 #[cfg(feature = "cli")]
 pub(crate) use report::{Compressed, Size};
+pub use surplus::Surplus;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Error, Reason, Report};
+use super::{Error, Reason, Report, Surplus};
 
 /// A failed try, as an [`Observer`] is told of it.
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +118,11 @@ pub trait Observer: Send + Sync + 'static {
     /// A try on a file failed, or a subfolder could not be listed. Told at every try.
     fn failed(&self, folder: &Path, source: &Path, failure: &Failure<'_>) {
         let _ = (folder, source, failure);
+    }
+
+    /// A `.gz` was removed, a whole path, since the watch keeps no more.
+    fn removed(&self, folder: &Path, output: &Path, surplus: Surplus) {
+        let _ = (folder, output, surplus);
     }
 
     /// Nothing more is begun in a folder for `retry_in`, since what failed would fail for every file: a disk is full, or was made read-only.

@@ -33,6 +33,8 @@ pub struct Report {
     pub failed: u64,
     /// Files that were known and not begun when the drain ended. The next start finds them.
     pub left: u64,
+    /// `.gz` files that were removed again, since the watch keeps no more.
+    pub removed: u64,
     /// From the start to this report, by the runtime's clock.
     pub elapsed: Duration,
 }

@@ -9,6 +9,7 @@ mod magic;
 mod marker;
 mod names;
 mod patterns;
+mod retention;
 mod rule;
 #[cfg(test)]
 pub(crate) mod seeds;
@@ -33,6 +34,7 @@ pub(crate) use names::{
     QUARANTINE_ADDS, compressed_suffix, is_unpublished, original_of, quarantine_name, quarantined_original,
 };
 pub use patterns::PatternError;
+pub(crate) use retention::{Kept, numbered_original_of};
 #[cfg(feature = "cli")]
 pub(crate) use rule::{Answer, Rule};
 pub(crate) use select::Select;

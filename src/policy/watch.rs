@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::retention::Retention;
 use crate::model::Level;
 
 /// A named set of defaults for a [`Watch`].
@@ -89,6 +90,7 @@ pub struct Watch {
     pub(crate) watcher: WatcherChoice,
     pub(crate) poll_interval: Duration,
     pub(crate) durable: bool,
+    pub(crate) retention: Retention,
 }
 
 impl Watch {
@@ -116,6 +118,7 @@ impl Watch {
             watcher: WatcherChoice::Auto,
             poll_interval: Duration::from_secs(30),
             durable: true,
+            retention: Retention::default(),
         }
     }
 
@@ -127,6 +130,13 @@ impl Watch {
     /// The watched folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The folder of the outputs.
+    pub(crate) fn output_folder(&self) -> PathBuf {
+        self.output_dir
+            .as_ref()
+            .map_or_else(|| self.path.clone(), |folder| self.path.join(folder))
     }
 
     /// The path that the output of a file would have, were it free; `file` is relative to the folder.
@@ -272,6 +282,31 @@ impl Watch {
     #[must_use]
     pub fn with_durable(mut self, durable: bool) -> Self {
         self.durable = durable;
+        self
+    }
+
+    /// How long a `.gz` is kept after it was made, or after its time where that is later; an older one is removed. So it is only with those
+    /// that this watch would have made: from a name that it takes, in the folder of its outputs, a regular file that begins as gzip's do,
+    /// which nobody writes to, and whose original is not there. Default: for ever.
+    #[must_use]
+    pub fn with_keep_for(mut self, age: Duration) -> Self {
+        self.retention.age = Some(age);
+        self
+    }
+
+    /// How many `.gz` are kept of each series: of one log's rotations in one folder, and else of all the files that had one name. The
+    /// oldest by their times are removed, on the terms of [`with_keep_for`](Self::with_keep_for). Default: all.
+    #[must_use]
+    pub fn with_keep_count(mut self, count: u32) -> Self {
+        self.retention.count = Some(count);
+        self
+    }
+
+    /// How many bytes of `.gz` are kept in all. The oldest by their times are removed, on the terms of
+    /// [`with_keep_for`](Self::with_keep_for). Default: without a limit.
+    #[must_use]
+    pub fn with_keep_bytes(mut self, bytes: u64) -> Self {
+        self.retention.bytes = Some(bytes);
         self
     }
 }

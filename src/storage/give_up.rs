@@ -93,7 +93,7 @@ impl GiveUp<'_> {
 
     /// A lease on the file. One that may not be read can't be asked, and has been quiet.
     fn lease(&self) -> Result<Option<std::fs::File>, Writer> {
-        if self.writer_check == WriterCheck::Quiet || remote_file_system(&**self.parent).is_some() {
+        if self.writer_check == WriterCheck::Quiet || remote_file_system(self.parent).is_some() {
             return Ok(None);
         }
         let Ok(file) = self.parent.open_file(self.name) else {

@@ -35,6 +35,7 @@ mod scan;
 mod siblings;
 mod status;
 mod stopped;
+mod surplus;
 mod syncs;
 mod temp;
 mod tree;
@@ -58,6 +59,7 @@ pub(crate) use remote::remote_file_system;
 pub(crate) use scan::{Scan, Sight};
 #[cfg(feature = "cli")]
 pub(crate) use status::Status;
+pub(crate) use surplus::{Outputs, Removal};
 pub(crate) use syncs::Syncs;
 
 /// The rules that the tests below use: every file, in every subfolder.

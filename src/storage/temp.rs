@@ -276,6 +276,16 @@ pub(super) fn move_aside(folder: &Folder, from: &OsStr, to: &OsStr) -> rustix::i
     }
 }
 
+/// Takes the name away where it is this file's, whoever made it.
+pub(super) fn remove_if_same(folder: &Folder, name: &OsStr, file: &File) -> rustix::io::Result<()> {
+    let ours = Status::of(file)?.fingerprint;
+    match Status::of_name(folder, name) {
+        Ok(found) if found.fingerprint.same_inode(&ours) => retry_on_intr(|| unlinkat(folder, name, AtFlags::empty())),
+        Ok(_) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -54,6 +54,9 @@ leave-newest = 3
 watcher = "poll"
 poll-interval = "1h"
 durable = false
+keep-for = "30d"
+keep-count = 14
+keep-bytes = "10GiB"
 "#,
     );
     let expected = Watch::new("/srv", Preset::RotatedLogs)
@@ -72,7 +75,10 @@ durable = false
         .with_leave_newest(3)
         .with_watcher(WatcherChoice::Poll)
         .with_poll_interval(std::time::Duration::from_secs(3600))
-        .with_durable(false);
+        .with_durable(false)
+        .with_keep_for(std::time::Duration::from_secs(30 * 24 * 3600))
+        .with_keep_count(14)
+        .with_keep_bytes(10 << 30);
     assert_eq!(read, expected);
 }
 

@@ -121,7 +121,7 @@ error: unknown key `colour` in a watch
    --> /etc/dwindle/config.toml:17:1
     |
  17 | colour = "red"
-    | ^^^^^^ known here: path, preset, recursive, include, exclude, min-size, level, settle, writer-check, marker, keep-original, output-dir, done-dir, failed-dir, on-conflict, leave-newest, watcher, poll-interval, durable, on-success, on-failure, hook-timeout
+    | ^^^^^^ known here: path, preset, recursive, include, exclude, min-size, level, settle, writer-check, marker, keep-original, output-dir, done-dir, failed-dir, on-conflict, leave-newest, watcher, poll-interval, durable, on-success, on-failure, hook-timeout, keep-for, keep-count, keep-bytes
 
 "#;
 
@@ -275,6 +275,11 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "[[watch]]\npath = \"/a\"\non-failure = \"tell {source}\"",
         "3:14 wrong value for `on-failure`: expected a list in brackets, each a text in quotes, like \"{output}\"",
+    ),
+    (
+        "[[watch]]\npath = \"/a\"\nkeep-for = \"0s\"\nkeep-count = 0\nkeep-bytes = \"10 gallons\"",
+        "3:12 wrong value for `keep-for`: nothing would be kept: the shortest is \"1s\" | 4:14 wrong value for `keep-count`: expected a \
+         number from 1 on | 5:14 wrong value for `keep-bytes`: expected a size like \"512B\", \"64KiB\" or \"10MB\", or a number of bytes",
     ),
     ("level = 1\nlevel = 2", "2:1 the same key twice"),
     ("[log]\n[log]", "2:2 the same key twice"),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, field, info, warn};
 
 use super::repeats::{Repeats, Verdict};
-use crate::model::{Class, Error, Escaped, Failure, Observer, Reason, Report};
+use crate::model::{Class, Error, Escaped, Failure, Observer, Reason, Report, Surplus};
 
 /// Logs one event for each thing that the agent tells. A failure that repeats itself is logged once in ten minutes, and otherwise
 /// at level debug.
@@ -123,6 +123,11 @@ impl Observer for LogObserver {
         }
     }
 
+    fn removed(&self, folder: &Path, output: &Path, surplus: Surplus) {
+        let reason = surplus.label();
+        info!(output = %Escaped(output), reason, watch = %Escaped(folder), "removed {}: {surplus}", within(folder, output));
+    }
+
     fn paused(&self, folder: &Path, error: &Error, retry_in: Duration) {
         let watch = Escaped(folder);
         warn!(%watch, errno = error.errno(), ?retry_in, "{watch} is paused, since every file would fail as this one did: {error}");
@@ -145,6 +150,7 @@ impl Observer for LogObserver {
             skipped = report.skipped,
             failed = report.failed,
             left = report.left,
+            removed = report.removed,
             seconds = report.elapsed.as_secs_f64(),
             "{report}"
         );
@@ -286,6 +292,7 @@ mod tests {
             skipped: 3,
             failed: 4,
             left: 5,
+            removed: 6,
             elapsed: Duration::from_millis(1500),
         };
         let event = json(|log| log.finished(&report));

@@ -113,6 +113,17 @@ impl Stage {
                 let timing = Timing { settle, rescan_every };
                 self.agenda.add_watch(watch, timing, now);
             }
+            "keep-up" => self.agenda.keep_up(self.watch(words.next()?)?),
+            "retained" => {
+                let watch = self.watch(words.next()?)?;
+                let took = words.duration()?;
+                let again = match words.0.next() {
+                    Some("again") => true,
+                    Some(other) => return Err(format!("{other:?} is not \"again\"")),
+                    None => false,
+                };
+                self.agenda.handle_retained(watch, took, again, now);
+            }
             "remove" => self.agenda.remove_watch(self.watch(words.next()?)?),
             "rescan-every" => {
                 let watch = self.watch(words.next()?)?;
@@ -215,6 +226,7 @@ impl Stage {
         match self.agenda.poll_action(self.now) {
             None => "nothing".to_owned(),
             Some(Action::Finish) => "finish".to_owned(),
+            Some(Action::Retain(watch)) => format!("retain {}", self.say_watch(watch)),
             Some(Action::Begin(file)) => format!("begin {}", self.say_file(&file)),
             Some(Action::ScanOn { watch, .. }) => format!("scan-on {}", self.say_watch(watch)),
             Some(Action::Scan {

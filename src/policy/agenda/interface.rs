@@ -74,6 +74,8 @@ pub(crate) enum Action {
     },
     /// Answer with the next `most` files of the scan under way.
     ScanOn { watch: WatchId, most: usize },
+    /// Remove the watch's surplus outputs.
+    Retain(WatchId),
     /// Hand the file to a worker.
     Begin(FileId),
     /// Nothing is left to do, ever: everything has been told to end and has ended.

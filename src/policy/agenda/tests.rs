@@ -64,6 +64,7 @@ fn ten_thousand_events_pass_through_a_table_of_sixteen() {
             }
             Some(Action::ScanOn { most, .. }) => answer_scan(&mut agenda, &there, &mut cursor, most, now),
             Some(Action::Finish) => panic!("nobody told it to end"),
+            Some(Action::Retain(_)) => panic!("no watch removes outputs"),
             None if there.is_empty() => break,
             None => now = agenda.poll_timeout().expect("something is left to do"),
         }

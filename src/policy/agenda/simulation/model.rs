@@ -291,6 +291,7 @@ impl Model {
     pub(super) fn acted(&mut self, action: &Action, now: Instant) -> Result<(), String> {
         match action {
             Action::Begin(file) => self.begun(file),
+            Action::Retain(_) => Err("no watch removes outputs".to_owned()),
             Action::Scan {
                 watch, folder, cause, ..
             } => self.scan_begun(*watch, folder, *cause, now),
