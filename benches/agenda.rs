@@ -95,7 +95,7 @@ fn backlog(bencher: Bencher<'_, '_>, files: usize) {
                         agenda.handle_outcome(&file, DONE, now);
                         done += 1;
                     }
-                    Action::Finish => break,
+                    Action::Retain(_) | Action::Finish => break,
                 }
             }
             assert_eq!(done, files);

@@ -104,7 +104,7 @@ pub use agent::{
 };
 #[cfg(feature = "watch")]
 pub use daemon::NotifyWatcher;
-pub use model::{Class, Error, Level, Observer, Reason, Report, Step};
+pub use model::{Class, Error, Failure, Level, Observer, Reason, Report, Step, Surplus};
 pub use policy::{OnConflict, PatternError, Preset, Watch, WatchId, WatcherChoice, WriterCheck};
 pub use runtime::Runtime;
 

@@ -11,6 +11,8 @@ mod compress;
 mod compress_options;
 /// The library's public surface, the same on five runtimes.
 mod conformance;
+/// `dwindle run`: originals that go to a folder of their own.
+mod done_dir;
 /// The examples, run.
 mod examples;
 /// `explain`, and what a dry run says of the same files.
@@ -23,6 +25,8 @@ mod filter;
 mod floors;
 /// What happens around the program and must not stop it.
 mod hardship;
+/// `dwindle run`: programs that are run when a file is done.
+mod hooks;
 /// `dwindle run`: of two agents on one folder the second does not start.
 mod instances;
 /// `compress` at a terminal: the bar, and Ctrl-C.
@@ -43,6 +47,8 @@ mod peers;
 mod readers;
 /// `dwindle run`: SIGHUP, and the configuration that is read again then.
 mod reloading;
+/// `dwindle run`: outputs that are removed again.
+mod retention;
 /// `dwindle run`: rotated logs, and which of a series are taken when.
 mod rotated_logs;
 /// `dwindle run` under a service manager: what it is told, and when.

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use async_channel::{Receiver, Sender};
 
 use crate::codec::Helpers;
-use crate::model::{Error, Observer, Report, Step};
+use crate::model::{Error, Failure, Observer, Report, Step};
 use crate::policy::{Action, Agenda, Cause, FileId, Limits, Tally, Timing, WatchId};
 use crate::runtime::{BoxFuture, Runtime, Token, WaitGroup, race, unblock, yield_now};
 
 use super::events::Event;
-use super::job::{Attempt, Batch, Cancel, Job, Walk};
+use super::job::{Attempt, Batch, Cancel, Job, Retained, Walk};
 use super::pool::{Pool, Progress, Task, Worked};
 
 /// Folders without kernel events are scanned this often by their own setting; the others now and then, in case an event never came.
@@ -33,6 +33,8 @@ pub(super) enum Command {
         limit: Option<Duration>,
     },
     Abort,
+    /// All watches that were to be there from the start are.
+    KeepUp,
 }
 
 /// A watched folder as the driver keeps it.
@@ -45,6 +47,8 @@ pub(super) struct Site {
     /// Why not, where they had been asked for.
     pub(super) why_polling: Option<String>,
     pub(super) job: Arc<dyn Job>,
+    /// The watched folder and that of the outputs, in which no other watch removes anything.
+    pub(super) own: [PathBuf; 2],
     /// Set by the watcher's side when events were lost.
     pub(super) lost: Arc<AtomicBool>,
 }
@@ -89,6 +93,9 @@ pub(super) struct Driver {
     channels: Channels,
     pool: Pool<Begun, Attempt>,
     scans: (Sender<Scanned>, Receiver<Scanned>),
+    retained: (Sender<RetainedBy>, Receiver<RetainedBy>),
+    /// Outputs that were.
+    removed: u64,
     cancel: Cancel,
     started: Instant,
     deadline: Option<Instant>,
@@ -120,6 +127,9 @@ struct Scanned {
     result: Option<ScanResult>,
 }
 
+/// A watch, its folder, what came of its surplus outputs, and how long that took.
+type RetainedBy = (WatchId, Arc<Path>, Retained, Duration);
+
 /// Without the scan where the batch ends it.
 type ScanResult = Result<(Option<Box<dyn Walk>>, Batch), Error>;
 
@@ -131,6 +141,7 @@ enum Input {
     Abandoned,
     Worked(Progress<Begun, Attempt>),
     Scanned(Scanned),
+    Retained(RetainedBy),
     Time,
 }
 
@@ -148,13 +159,17 @@ impl Driver {
             files,
             begun: pool.appetite(),
         };
+        let mut agenda = Agenda::new(limits);
+        agenda.hold_upkeep(true);
         Driver {
-            agenda: Agenda::new(limits),
+            agenda,
             pool,
             sites: BTreeMap::new(),
             channels,
             // A watch has one scan at a time; those for which there is no room wait in their tasks.
             scans: async_channel::bounded(16),
+            retained: async_channel::bounded(16),
+            removed: 0,
             cancel,
             started: runtime.now(),
             deadline: None,
@@ -201,6 +216,7 @@ impl Driver {
         let mut inputs: Vec<BoxFuture<'_, Input>> = vec![
             Box::pin(receive(&self.pool.results, Input::Worked)),
             Box::pin(receive(&self.scans.1, Input::Scanned)),
+            Box::pin(receive(&self.retained.1, Input::Retained)),
             Box::pin(receive(inbox, Input::Event)),
         ];
         if !self.abandoned {
@@ -233,6 +249,7 @@ impl Driver {
             }
             Input::Worked(progress) => self.handle_progress(progress, now),
             Input::Scanned(scanned) => self.handle_scanned(scanned, now),
+            Input::Retained(retained) => self.handle_retained(&retained, now),
             Input::Time => {}
         }
         if self.deadline.is_some_and(|deadline| deadline <= now) {
@@ -303,6 +320,7 @@ impl Driver {
                 self.agenda.handle_drain(self.deadline);
             }
             Command::Abort => self.abort(),
+            Command::KeepUp => self.agenda.hold_upkeep(false),
         }
     }
 
@@ -314,6 +332,9 @@ impl Driver {
         self.observer
             .watching(&site.path, site.native, site.why_polling.as_deref());
         self.agenda.add_watch(watch, timing, now);
+        if site.job.retains() {
+            self.agenda.keep_up(watch);
+        }
         let running = Running {
             site,
             walk: None,
@@ -350,9 +371,17 @@ impl Driver {
         if !verdict.news {
             return;
         }
-        attempt.tell(&*self.observer, folder, &file.path, verdict.retry_in);
+        attempt.tell(&*self.observer, folder, &file.path, verdict);
         if let (Attempt::Failed(error), Some(pause)) = (&attempt, verdict.pause) {
             self.observer.paused(folder, error, pause);
+        }
+    }
+
+    fn handle_retained(&mut self, (watch, folder, retained, took): &RetainedBy, now: Instant) {
+        self.agenda.handle_retained(*watch, *took, retained.again, now);
+        for (path, surplus) in &retained.removed {
+            self.removed += 1;
+            self.observer.removed(folder, path, *surplus);
         }
     }
 
@@ -373,7 +402,7 @@ impl Driver {
                 }
                 for error in &batch.failed {
                     let path = error.path().strip_prefix(folder).unwrap_or(error.path());
-                    self.observer.failed(folder, path, error, None);
+                    self.observer.failed(folder, path, &Failure::of(error));
                     self.agenda.handle_scan_trouble(watch, error.class());
                 }
                 if let Some(why) = batch.polling {
@@ -409,6 +438,7 @@ impl Driver {
                     self.scan(watch, most, Some(folder));
                 }
                 Action::ScanOn { watch, most } => self.scan(watch, most, None),
+                Action::Retain(watch) => self.retain(watch),
                 Action::Finish => return true,
             }
         }
@@ -422,11 +452,12 @@ impl Driver {
         let job = Arc::clone(&running.site.job);
         let cancel = self.cancel.clone();
         let path = Arc::clone(&file.path);
+        let failures = self.agenda.failures_of(&file);
         let work = Box::new(move |helpers: &dyn Helpers| {
             if cancel.is_cancelled() {
                 Worked::Ended(Attempt::Cancelled)
             } else {
-                job.attempt(&path, helpers, &cancel)
+                job.attempt(&path, failures, helpers, &cancel)
             }
         });
         let folder = running.site.path.as_path().into();
@@ -466,6 +497,27 @@ impl Driver {
         }));
     }
 
+    /// Removes a watch's surplus outputs in a task of its own.
+    fn retain(&mut self, watch: WatchId) {
+        let Some(running) = self.sites.get(&watch) else {
+            return;
+        };
+        // One on the same folder may be the same watch, which is being replaced.
+        let others = self.sites.values().filter(|other| other.site.path != running.site.path);
+        let others: Vec<PathBuf> = others.flat_map(|other| other.site.own.clone()).collect();
+        let (job, folder) = (Arc::clone(&running.site.job), Arc::from(running.site.path.as_path()));
+        let (runtime, answer, cancel) = (Arc::clone(&self.runtime), self.retained.0.clone(), self.cancel.clone());
+        let tokens = (self.pool.workers.token(), running.work.token());
+        self.runtime.spawn(Box::pin(async move {
+            let begun = runtime.now();
+            let retained = unblock(&*runtime, move || job.retain(&others, &cancel)).await;
+            let took = runtime.now().saturating_duration_since(begun);
+            // Where nobody waits for it, the log has it not.
+            let _ = answer.send((watch, folder, retained.unwrap_or_default(), took)).await;
+            drop(tokens);
+        }));
+    }
+
     /// Drops what has folders open: closing them may block.
     fn release(&self, folders: impl Send + 'static) {
         self.runtime.unblock(Box::new(move || drop(folders)));
@@ -497,6 +549,7 @@ impl Driver {
             skipped,
             failed,
             left,
+            removed: self.removed,
             elapsed: self.runtime.now().saturating_duration_since(self.started),
         }
     }

@@ -1,6 +1,6 @@
 //! What a watch would do with what is in its folder now; nothing is touched.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::model::Reason;
@@ -10,17 +10,22 @@ use crate::storage::{Folder, Scan, Sight};
 use super::AgentError;
 use super::folder::original_of;
 use super::outlook::{Outlook, Prospect};
+use super::retention::Retention;
 
 /// How many files are found before they are looked at.
 const BATCH: usize = 4096;
 
-/// Looks at everything once and tells what would be done, in the order in which it is found. Paths are relative to the watched folder,
-/// those of outputs that would be removed perhaps whole. Blocks.
+/// Looks at everything once and tells what would be done, in the order in which it is found; last what is surplus. Paths are relative to the
+/// watched folder, those of outputs that would be removed perhaps whole. `others` are the folders of other watches. Blocks.
 ///
 /// # Errors
 ///
 /// When a pattern is wrong or a folder cannot be opened.
-pub(crate) fn dry_run(watch: &Watch, tell: &mut dyn FnMut(&Path, Prospect)) -> Result<(), AgentError> {
+pub(crate) fn dry_run(
+    watch: &Watch,
+    others: &[PathBuf],
+    tell: &mut dyn FnMut(&Path, Prospect),
+) -> Result<(), AgentError> {
     let outlook = Outlook::open(watch)?;
     let mut found_files = false;
     let mut scan = Scan::new(&outlook.root, Path::new(""), Arc::clone(&outlook.rules.select))?;
@@ -49,9 +54,38 @@ pub(crate) fn dry_run(watch: &Watch, tell: &mut dyn FnMut(&Path, Prospect)) -> R
             break;
         }
     }
-    match &outlook.output {
-        Some(output) if found_files && watch.outputs_follow() => dry_run_outputs(&outlook, output, tell),
-        _ => Ok(()),
+    if let Some(output) = &outlook.output
+        && found_files
+        && watch.outputs_follow()
+    {
+        dry_run_outputs(&outlook, output, tell)?;
+    }
+    if watch.retention.is_limited() {
+        ask_for_surplus(&outlook, others, tell);
+    }
+    Ok(())
+}
+
+/// What is surplus now; what would be compressed is not counted yet.
+fn ask_for_surplus(outlook: &Outlook<'_>, others: &[PathBuf], tell: &mut dyn FnMut(&Path, Prospect)) {
+    let watch = outlook.watch;
+    // An output folder that is not there holds nothing.
+    if watch.output_dir.is_some() && outlook.output.is_none() {
+        return;
+    }
+    let retention = Retention {
+        watch,
+        select: &outlook.rules.select,
+        source: &outlook.root,
+        output: outlook.output.as_ref(),
+    };
+    match retention.prospects(others) {
+        Ok(surplus) => {
+            for (path, why) in surplus {
+                tell(&path, Prospect::Remove(why));
+            }
+        }
+        Err(error) => tell(&watch.output_folder(), Prospect::Fail(error)),
     }
 }
 

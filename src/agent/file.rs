@@ -13,7 +13,7 @@ use crate::codec::{Alone, Helpers};
 use crate::model::{Error, Level, Observer, Reason, Step};
 use crate::policy::{OnConflict, Select, WriterCheck, compressed_suffix};
 use crate::storage::{
-    Candidate, Folder, Look, OutputPlace, Plan, Recovered, Renew, Rules, Syncs, is_leftover, look, quarantine_of,
+    Candidate, Folder, Look, Place, Places, Plan, Recovered, Renew, Rules, Syncs, is_leftover, look, quarantine_of,
     recover,
 };
 
@@ -269,8 +269,8 @@ impl Desk {
 
     /// Puts right what a run left that was killed; returns the original that has a name again.
     fn recover(&self, named: &Named, parent: &Arc<Folder>, name: &OsStr) -> Result<Option<Named>, Error> {
-        let place = self.place_of(named, parent);
-        let recovered = recover(parent, name, &place, true, &mut |message| {
+        let places = self.places_of(named, parent);
+        let recovered = recover(parent, name, &places, true, &mut |message| {
             self.observer.warning(&message);
         })?;
         Ok(match recovered {
@@ -307,7 +307,7 @@ impl Desk {
         }
         let work = Work {
             parent,
-            output: self.place_of(named, parent),
+            places: self.places_of(named, parent),
             plan: self.plan(),
             path,
             observer: &self.observer,
@@ -335,20 +335,21 @@ impl Desk {
         begun.insert(output)
     }
 
-    fn place_of<'a>(&'a self, named: &'a Named, parent: &'a Folder) -> OutputPlace<'a> {
-        match (&self.output, &named.within) {
-            (None, _) => OutputPlace::Beside,
-            (Some(output), None) => OutputPlace::Tree {
+    fn places_of<'a>(&'a self, named: &'a Named, parent: &'a Folder) -> Places<'a> {
+        let output = match (&self.output, &named.within) {
+            (None, _) => Place::Beside,
+            (Some(output), None) => Place::Tree {
                 output,
                 source: parent,
                 relative: Path::new(""),
             },
-            (Some(output), Some((root, relative))) => OutputPlace::Tree {
+            (Some(output), Some((root, relative))) => Place::Tree {
                 output,
                 source: root,
                 relative: relative.parent().unwrap_or(Path::new("")),
             },
-        }
+        };
+        Places { output, done: None }
     }
 
     fn plan(&self) -> Plan {

@@ -10,14 +10,17 @@ use crate::codec::Helpers;
 use crate::model::{Error, Escaped, Level, Observer, Reason, Step};
 use crate::policy::{self, Select, Watch, WatcherChoice};
 use crate::storage::{
-    Candidate, Folder, Look, OutputPlace, Pair, Plan, Recovered, Renew, Rules, Scan, Sight, is_gone, is_leftover, look,
-    recover, remote_file_system,
+    Candidate, Folder, Look, Places, Plan, Recovered, Renew, Rules, Scan, Sight, is_gone, is_leftover, look, recover,
+    remote_file_system,
 };
 
 use super::events::{Events, FolderWatcher, Watcher};
-use super::job::{Attempt, Batch, Cancel, Job, Walk, Work};
+use super::giving_up::GivingUp;
+use super::job::{Attempt, Batch, Cancel, Job, Retained, Walk, Work};
 use super::marked::Marked;
 use super::pool::Worked;
+use super::retention::Retention;
+use super::root::Root;
 
 /// How long a writer that comes late is waited for.
 const HOLD: Duration = Duration::from_millis(200);
@@ -33,13 +36,9 @@ pub(super) struct WatchedFolder {
     native: Arc<Mutex<Native>>,
     /// That no lease can be had here was said: once is enough.
     said_no_lease: AtomicBool,
+    /// The same of surplus outputs that cannot be removed.
+    said_no_removal: AtomicBool,
     swept_outputs: AtomicBool,
-}
-
-/// What the folder's path led to when it was last opened.
-struct Root {
-    folder: Arc<Folder>,
-    output: Option<Arc<Folder>>,
 }
 
 /// Where the kernel's events would come from, and where they would go.
@@ -69,7 +68,7 @@ impl WatchedFolder {
         watcher: Option<Arc<dyn Watcher>>,
         events: Events,
     ) -> Result<Self, Error> {
-        let root = Root::open(&watch)?;
+        let root = Root::open(&watch, &select)?;
         let source = EventSource { watcher, events };
         let native = source.begin(&watch, &root.folder);
         Ok(WatchedFolder {
@@ -86,6 +85,7 @@ impl WatchedFolder {
             observer,
             source,
             said_no_lease: AtomicBool::new(false),
+            said_no_removal: AtomicBool::new(false),
             swept_outputs: AtomicBool::new(false),
         })
     }
@@ -114,7 +114,7 @@ impl WatchedFolder {
         if found.identity()? == known.folder.identity()? {
             return Ok(known);
         }
-        let root = Arc::new(Root::open(&self.watch)?);
+        let root = Arc::new(Root::open(&self.watch, &self.rules.select)?);
         let mut native = lock(&self.native);
         if matches!(*native, Native::On(_)) {
             *native = self.source.begin(&self.watch, &root.folder);
@@ -124,16 +124,13 @@ impl WatchedFolder {
         Ok(root)
     }
 
-    /// The folders to work in. An output folder that was replaced or removed meanwhile is opened or made anew.
+    /// The folders to work in. One beside the watched one that was replaced or removed meanwhile is opened or made anew.
     fn root_for_work(&self) -> Result<Arc<Root>, Error> {
         let known = self.root();
-        if known.output.as_ref().is_none_or(|output| output.has_its_path()) {
+        if known.others_have_their_paths() {
             return Ok(known);
         }
-        let root = Arc::new(Root {
-            folder: Arc::clone(&known.folder),
-            output: Root::open_output(&known.folder, &self.watch)?,
-        });
+        let root = Arc::new(known.renew(&self.watch, &self.rules.select)?);
         let mut current = lock(&self.root);
         // A scan may have followed the watched folder's path anew meanwhile; that counts.
         if Arc::ptr_eq(&current, &known) {
@@ -142,7 +139,13 @@ impl WatchedFolder {
         Ok(Arc::clone(&current))
     }
 
-    fn try_attempt(&self, file: &Path, helpers: &dyn Helpers, cancel: &Cancel) -> Result<Worked<Attempt>, Error> {
+    fn try_attempt(
+        &self,
+        file: &Path,
+        failures: u32,
+        helpers: &dyn Helpers,
+        cancel: &Cancel,
+    ) -> Result<Worked<Attempt>, Error> {
         let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
             return Ok(Worked::Ended(Attempt::Gone));
         };
@@ -157,16 +160,63 @@ impl WatchedFolder {
         if is_leftover(name) {
             return self.recover(&root, &parent, file).map(Worked::Ended);
         }
-        let found = self.look(&parent, file)?;
+        let giving_up = self.giving_up(&root, &parent, file, failures)?;
+        let worked = self.look_and_commit(&root, &parent, file, helpers, cancel);
+        match giving_up {
+            None => worked,
+            Some(giving_up) => {
+                let worked = worked.unwrap_or_else(|error| Worked::Ended(Attempt::Failed(error)));
+                Ok(giving_up.follow(worked))
+            }
+        }
+    }
+
+    /// Nothing where the watch leaves files that fail where they are.
+    fn giving_up(
+        &self,
+        root: &Arc<Root>,
+        parent: &Arc<Folder>,
+        file: &Path,
+        failures: u32,
+    ) -> Result<Option<GivingUp>, Error> {
+        if self.watch.failed_dir.is_none() {
+            return Ok(None);
+        }
+        let Some(status) = parent.status(file.file_name().unwrap_or_default())? else {
+            return Ok(None);
+        };
+        Ok(Some(GivingUp {
+            root: Arc::clone(root),
+            parent: Arc::clone(parent),
+            file: file.to_owned(),
+            path: self.watch.path.join(file),
+            seen: status.fingerprint,
+            failures,
+            settle: self.rules.settle,
+            writer_check: self.rules.writer_check,
+            durable: self.watch.durable,
+            observer: Arc::clone(&self.observer),
+        }))
+    }
+
+    fn look_and_commit(
+        &self,
+        root: &Root,
+        parent: &Arc<Folder>,
+        file: &Path,
+        helpers: &dyn Helpers,
+        cancel: &Cancel,
+    ) -> Result<Worked<Attempt>, Error> {
+        let found = self.look(parent, file)?;
         match &found {
             // The former waits for its marker as it is.
             Look::Pass(Reason::NoMarker(_)) | Look::Ready(_) | Look::NotYet(_) | Look::InUse => {}
-            Look::Gone | Look::IsFolder | Look::Pass(_) => self.withdraw(&root, Some(&*parent), file)?,
+            Look::Gone | Look::IsFolder | Look::Pass(_) => self.withdraw(root, Some(&**parent), file)?,
         }
         Ok(Worked::Ended(match found {
             // Without its marker it is as good as not there yet: the marker's event tells of it.
             Look::Gone | Look::Pass(Reason::NoMarker(_)) => Attempt::Gone,
-            Look::Ready(candidate) => return Ok(self.commit(&root, &parent, file, candidate, helpers, cancel)),
+            Look::Ready(candidate) => return Ok(self.commit(root, parent, file, candidate, helpers, cancel)),
             Look::Pass(reason) => {
                 self.say_once(&reason);
                 Attempt::Skipped(reason)
@@ -211,7 +261,7 @@ impl WatchedFolder {
         let plan = plan_of(&self.watch, self.level);
         let work = Work {
             parent,
-            output: root.place_of(file),
+            places: root.places_of(file),
             plan,
             path: &self.watch.path.join(file),
             observer: &self.observer,
@@ -232,8 +282,8 @@ impl WatchedFolder {
     /// Something that a run left which was killed.
     fn recover(&self, root: &Root, parent: &Arc<Folder>, file: &Path) -> Result<Attempt, Error> {
         let name = file.file_name().unwrap_or_default();
-        let place = root.place_of(file);
-        let recovered = recover(parent, name, &place, self.watch.durable, &mut |message| {
+        let places = root.places_of(file);
+        let recovered = recover(parent, name, &places, self.watch.durable, &mut |message| {
             self.observer.warning(&message);
         })?;
         let Recovered::Original(original) = recovered else {
@@ -256,48 +306,32 @@ impl WatchedFolder {
     }
 }
 
-impl Root {
-    /// Removes the output of a file that will get no new one, where it follows its original and is not up to date. `parent` is the file's
-    /// folder, if that is there.
-    fn withdraw(
-        &self,
-        watched: &Path,
-        parent: Option<&Folder>,
-        file: &Path,
-        observer: &dyn Observer,
-    ) -> Result<(), Error> {
-        let (Some(relative), Some(name)) = (file.parent(), file.file_name()) else {
-            return Ok(());
-        };
-        let apart = match &self.output {
-            Some(output) => Pair::output_below(output, relative)?,
-            None => None,
-        };
-        let Some(output) = apart.as_ref().or(parent.filter(|_| self.output.is_none())) else {
-            return Ok(());
-        };
-        if let Some(output) = (Pair { parent, output, name }).remove_outdated()? {
-            observer.withdrawn(watched, file, &output);
-        }
-        Ok(())
-    }
-
-    /// Where the output of a file goes, which is below the watched folder.
-    fn place_of<'a>(&'a self, file: &'a Path) -> OutputPlace<'a> {
-        match &self.output {
-            None => OutputPlace::Beside,
-            Some(output) => OutputPlace::Tree {
-                output,
-                source: &self.folder,
-                relative: file.parent().unwrap_or(Path::new("")),
-            },
-        }
-    }
-}
-
 impl Job for WatchedFolder {
-    fn attempt(&self, file: &Path, helpers: &dyn Helpers, cancel: &Cancel) -> Worked<Attempt> {
-        self.try_attempt(file, helpers, cancel)
+    fn retains(&self) -> bool {
+        self.watch.retention.is_limited()
+    }
+
+    fn retain(&self, others: &[PathBuf], cancel: &Cancel) -> Retained {
+        let root = self.root();
+        let retention = Retention {
+            watch: &self.watch,
+            select: &self.rules.select,
+            source: &root.folder,
+            output: root.output.as_deref(),
+        };
+        let mut said = false;
+        let retained = retention.apply(others, cancel, &mut |error| {
+            // Once, until a pass goes well.
+            if !std::mem::replace(&mut said, true) && !self.said_no_removal.load(Ordering::Relaxed) {
+                self.observer.warning(&error.to_string());
+            }
+        });
+        self.said_no_removal.store(said, Ordering::Relaxed);
+        retained
+    }
+
+    fn attempt(&self, file: &Path, failures: u32, helpers: &dyn Helpers, cancel: &Cancel) -> Worked<Attempt> {
+        self.try_attempt(file, failures, helpers, cancel)
             .unwrap_or_else(|error| Worked::Ended(Attempt::Failed(error)))
     }
 
@@ -461,30 +495,13 @@ impl FolderWalk {
             );
             let recovered = output.folder_or_self(folder).and_then(|parent| {
                 let warn = &mut |message: String| self.observer.warning(&message);
-                recover(&parent, name, &OutputPlace::Beside, true, warn)
+                recover(&parent, name, &Places::BESIDE, true, warn)
             });
             if let Err(error) = recovered {
                 self.observer.warning(&error.to_string());
             }
         }
         found.end
-    }
-}
-
-impl Root {
-    fn open(watch: &Watch) -> Result<Self, Error> {
-        let folder = Arc::new(Folder::open(&watch.path)?);
-        // Where nothing below it can be opened at all, that is said now.
-        folder.folder(Path::new(""))?;
-        let output = Self::open_output(&folder, watch)?;
-        Ok(Root { folder, output })
-    }
-
-    fn open_output(folder: &Folder, watch: &Watch) -> Result<Option<Arc<Folder>>, Error> {
-        match &watch.output_dir {
-            None => Ok(None),
-            Some(path) => Ok(Some(Arc::new(folder.open_or_make_output(path)?))),
-        }
     }
 }
 

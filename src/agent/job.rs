@@ -6,16 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::codec::Helpers;
-use crate::model::{Error, Escaped, Observer, Reason, Step};
-use crate::policy::Outcome;
-use crate::storage::{Advanced, Caller, Candidate, Done, Folder, OutputPlace, Plan, Rest, Syncs, commit};
+use crate::model::{Error, Escaped, Failure, Observer, Reason, Step, Surplus};
+use crate::policy::{Outcome, Verdict};
+use crate::storage::{Advanced, Caller, Candidate, Done, Folder, Places, Plan, Rest, Syncs, commit};
 
 use super::pool::{Unfinished, Worked};
 
 /// One watched folder as the driver sees it: everything that blocks. Tests put a fake in its place.
 pub(crate) trait Job: Send + Sync + 'static {
-    /// Looks at the file and, if it is finished, compresses it, a large one with `helpers` where there are any. The path is relative to the folder.
-    fn attempt(&self, file: &Path, helpers: &dyn Helpers, cancel: &Cancel) -> Worked<Attempt>;
+    /// Looks at the file and, if it is finished, compresses it, a large one with `helpers` where there are any. The path is relative to the
+    /// folder; so many tries in a row have failed.
+    fn attempt(&self, file: &Path, failures: u32, helpers: &dyn Helpers, cancel: &Cancel) -> Worked<Attempt>;
 
     /// Begins a scan of a subfolder (empty: of the whole folder, which is opened anew for it).
     ///
@@ -23,6 +24,26 @@ pub(crate) trait Job: Send + Sync + 'static {
     ///
     /// When the watched folder itself cannot be reached.
     fn scan(&self, folder: &Path) -> Result<Box<dyn Walk>, Error>;
+
+    /// Whether not all outputs are kept.
+    fn retains(&self) -> bool {
+        false
+    }
+
+    /// Removes surplus outputs; none in these folders, which are other watches'.
+    fn retain(&self, others: &[PathBuf], cancel: &Cancel) -> Retained {
+        let _ = (others, cancel);
+        Retained::default()
+    }
+}
+
+/// What came of surplus outputs.
+#[derive(Debug, Default)]
+pub(crate) struct Retained {
+    /// Whole paths.
+    pub(crate) removed: Vec<(PathBuf, Surplus)>,
+    /// Something was left for another time.
+    pub(crate) again: bool,
 }
 
 /// A scan under way.
@@ -66,6 +87,8 @@ pub(crate) enum Attempt {
     /// It was in quarantine since a run was killed, and has this name again.
     Recovered(PathBuf),
     Failed(Error),
+    /// It failed, and is here now.
+    GivenUp(Error, PathBuf),
     Cancelled,
 }
 
@@ -77,7 +100,7 @@ impl Attempt {
     }
 
     /// Tells the observer what is worth telling.
-    pub(super) fn tell(&self, observer: &dyn Observer, folder: &Path, source: &Path, retry_in: Option<Duration>) {
+    pub(super) fn tell(&self, observer: &dyn Observer, folder: &Path, source: &Path, verdict: Verdict) {
         match self {
             Attempt::Compressed {
                 output,
@@ -86,7 +109,19 @@ impl Attempt {
                 took,
             } => observer.compressed(folder, source, output, *bytes_in, *bytes_out, *took),
             Attempt::Skipped(reason) => observer.skipped(folder, source, reason),
-            Attempt::Failed(error) => observer.failed(folder, source, error, retry_in),
+            Attempt::Failed(error) | Attempt::GivenUp(error, _) => {
+                let moved_to = match self {
+                    Attempt::GivenUp(_, path) => Some(path.as_path()),
+                    _ => None,
+                };
+                let failure = Failure {
+                    retry_in: verdict.retry_in,
+                    given_up: verdict.given_up,
+                    moved_to,
+                    ..Failure::of(error)
+                };
+                observer.failed(folder, source, &failure);
+            }
             Attempt::NotYet(_)
             | Attempt::InUse
             | Attempt::Gone
@@ -113,6 +148,7 @@ impl Attempt {
             Attempt::Folder => Outcome::Folder,
             Attempt::Failed(error) if error.is_no_room() => Outcome::NoRoom,
             Attempt::Failed(error) => Outcome::Failed(error.class()),
+            Attempt::GivenUp(..) => Outcome::GivenUp,
             Attempt::Cancelled => Outcome::Cancelled,
         }
     }
@@ -121,7 +157,7 @@ impl Attempt {
 /// A commit to be made, and who is told of it as it goes on.
 pub(super) struct Work<'a> {
     pub(super) parent: &'a Arc<Folder>,
-    pub(super) output: OutputPlace<'a>,
+    pub(super) places: Places<'a>,
     pub(super) plan: Plan,
     /// By which a person knows the file.
     pub(super) path: &'a Path,
@@ -143,7 +179,7 @@ impl Work<'_> {
         let committed = commit(
             candidate,
             self.parent,
-            self.output,
+            self.places,
             self.plan,
             Caller {
                 helpers: self.helpers,

@@ -10,6 +10,7 @@ mod events;
 mod explain;
 mod file;
 mod folder;
+mod giving_up;
 mod job;
 mod lend;
 mod marked;
@@ -19,7 +20,9 @@ mod oneshot;
 mod outlook;
 mod pace;
 mod pool;
+mod retention;
 mod retire;
+mod root;
 
 #[cfg(test)]
 mod simulation;
@@ -168,10 +171,13 @@ impl AgentBuilder {
         for watch in watches {
             agent.add_watch(watch).await?;
         }
+        agent.keep_up().await?;
         Ok(agent)
     }
 
-    fn start_without_watches(self) -> Result<Agent, AgentError> {
+    /// As [`start`](Self::start), for who adds watches that are to be there from the start: until [`Agent::keep_up`] is called no surplus
+    /// output is removed, since it may be one of theirs.
+    pub(crate) fn start_without_watches(self) -> Result<Agent, AgentError> {
         let runtime = self.runtime.ok_or(AgentError::NoRuntime)?;
         let (inbox, events) = async_channel::bounded(self.inbox);
         let (commands, command_queue) = async_channel::bounded(16);
@@ -264,6 +270,11 @@ impl Agent {
         }
     }
 
+    /// All watches that were to be there from the start are.
+    pub(crate) async fn keep_up(&self) -> Result<(), AgentError> {
+        self.send(Command::KeepUp).await
+    }
+
     /// Begins to watch a folder: what is there now is compressed too. The second value is where to tell of events by hand, which an
     /// agent with a [`Watcher`] does not need. The output folder is made where it is missing.
     ///
@@ -281,6 +292,7 @@ impl Agent {
         let events = Events::new(id, Arc::clone(&select), self.inbox.clone(), Arc::clone(&lost));
         let path = watch.path().to_owned();
         let (settle, poll_interval) = (watch.settle, watch.poll_interval);
+        let own = [path.clone(), watch.output_folder()];
         let folder = {
             let (level, observer, watcher) = (self.level, Arc::clone(&self.observer), self.watcher.clone());
             let events = events.clone();
@@ -296,6 +308,7 @@ impl Agent {
             poll_interval,
             native: folder.is_native(),
             why_polling: folder.why_polling(),
+            own,
             job: Arc::new(folder),
             lost,
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::codec::Helpers;
 use crate::model::{Error, Observer, Report};
-use crate::policy::Select;
+use crate::policy::{Select, Verdict};
 use crate::runtime::Runtime;
 use crate::storage::{Folder, Scan, Sight};
 
@@ -77,11 +77,11 @@ impl OneShot {
                 report.bytes_out += bytes_out;
             }
             Attempt::Skipped(_) => report.skipped += 1,
-            Attempt::Failed(_) => report.failed += 1,
+            Attempt::Failed(_) | Attempt::GivenUp(..) => report.failed += 1,
             Attempt::Cancelled => report.left += 1,
             Attempt::NotYet(_) | Attempt::InUse | Attempt::Gone | Attempt::Folder | Attempt::Recovered(_) => {}
         }
-        attempt.tell(&*self.observer, Path::new(""), path, None);
+        attempt.tell(&*self.observer, Path::new(""), path, Verdict::news());
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::model::{Error, Level, Reason};
+use crate::model::{Error, Level, Reason, Surplus};
 use crate::policy::{Select, Watch};
 use crate::storage::{Candidate, Folder, Foreseen, Look, Pair, Rules, foresee, is_gone, look};
 
@@ -40,6 +40,8 @@ pub(crate) enum Prospect {
     Await(Reason),
     Skip(Reason),
     Fail(Error),
+    /// It is an output that would be removed, since the watch keeps no more.
+    Remove(Surplus),
 }
 
 /// A watched folder, open, and its rules.

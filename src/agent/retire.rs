@@ -19,7 +19,7 @@ use super::pool::{Progress, Unfinished, Worked};
 const TICK: Duration = Duration::from_millis(5);
 
 /// So many descriptors a file has open here at most.
-const DESCRIPTORS_EACH: u64 = 4;
+const DESCRIPTORS_EACH: u64 = 5;
 
 /// How many are held at once, those on the way here included: all that the process may have open, but for a share that others need.
 fn most() -> usize {

@@ -241,6 +241,7 @@ impl Running {
         let select = Arc::new(Select::everything());
         let events = Events::new(watch, select, agent.inbox.clone(), Arc::clone(&lost));
         let site = Site {
+            own: [PathBuf::new(), PathBuf::new()],
             path: "fake".into(),
             settle: Duration::ZERO,
             poll_interval: LONG,
@@ -374,7 +375,7 @@ impl FakeFolder {
 }
 
 impl Job for FakeFolder {
-    fn attempt(&self, file: &Path, _: &dyn Helpers, cancel: &Cancel) -> Worked<Attempt> {
+    fn attempt(&self, file: &Path, _: u32, _: &dyn Helpers, cancel: &Cancel) -> Worked<Attempt> {
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(at_once, Ordering::SeqCst);
         let attempt = self.attempt_counted(file.to_str().unwrap(), cancel);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::model::{Error, Observer, Reason, Report};
+use crate::model::{Error, Failure, Observer, Reason, Report, Surplus};
 
 /// Tells both, the first one first.
 pub(crate) struct Both<A, B>(pub(crate) A, pub(crate) B);
@@ -54,9 +54,14 @@ impl<A: Observer, B: Observer> Observer for Both<A, B> {
         self.1.skipped(folder, source, reason);
     }
 
-    fn failed(&self, folder: &Path, source: &Path, error: &Error, retry_in: Option<Duration>) {
-        self.0.failed(folder, source, error, retry_in);
-        self.1.failed(folder, source, error, retry_in);
+    fn failed(&self, folder: &Path, source: &Path, failure: &Failure<'_>) {
+        self.0.failed(folder, source, failure);
+        self.1.failed(folder, source, failure);
+    }
+
+    fn removed(&self, folder: &Path, output: &Path, surplus: Surplus) {
+        self.0.removed(folder, output, surplus);
+        self.1.removed(folder, output, surplus);
     }
 
     fn paused(&self, folder: &Path, error: &Error, retry_in: Duration) {

@@ -17,7 +17,7 @@ use super::progress::Progress;
 use crate::agent::{Cancel, FileOptions, OneShot};
 use crate::codec::{self, Alone, CompressError, Header};
 use crate::daemon::signals::{OnHangUp, Signal, Signals};
-use crate::model::{Error, Escaped, Level, Observer, Reason, Report, Step};
+use crate::model::{Escaped, Failure, Level, Observer, Reason, Report, Step};
 use crate::runtime::{Runtime, Smol, race};
 
 /// Runs the command to its end.
@@ -133,7 +133,8 @@ impl Observer for Sentences {
         }
     }
 
-    fn failed(&self, _: &Path, _: &Path, error: &Error, _: Option<Duration>) {
+    fn failed(&self, _: &Path, _: &Path, failure: &Failure<'_>) {
+        let error = failure.error;
         if self.verbosity > -2 {
             let taken = error.kind() == ErrorKind::AlreadyExists && error.step() == Step::Publish;
             let hint = if taken && !self.replace {

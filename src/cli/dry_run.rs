@@ -16,7 +16,11 @@ pub(super) fn run(watches: &[Watch]) -> Result<Exit> {
     let mut totals = Totals::default();
     let mut lines = print::Lines::new();
     for watch in watches {
-        dry_run(watch, &mut |path, prospect| {
+        let others = watches.iter().filter(|other| other.path() != watch.path());
+        let others: Vec<PathBuf> = others
+            .flat_map(|other| [other.path().to_owned(), other.output_folder()])
+            .collect();
+        dry_run(watch, &others, &mut |path, prospect| {
             totals.add(&prospect);
             lines.add(Line(watch.path().join(path), prospect));
         })?;
@@ -65,6 +69,7 @@ impl Display for Line {
             Prospect::Await(reason) => write!(f, "wait     {path}: {reason}"),
             Prospect::Skip(reason) => write!(f, "skip     {path}: {reason}"),
             Prospect::Fail(error) => write!(f, "fail     {path}: {error}"),
+            Prospect::Remove(surplus) => write!(f, "remove   {path}: {surplus}"),
         }
     }
 }
@@ -85,10 +90,10 @@ impl Totals {
                 self.compress += 1;
                 self.bytes += bytes;
             }
-            Prospect::Withdraw => {}
             Prospect::Wait(_) | Prospect::InUse | Prospect::Await(_) => self.wait += 1,
             Prospect::Skip(_) => self.skipped += 1,
             Prospect::Fail(_) => self.failed += 1,
+            Prospect::Withdraw | Prospect::Remove(_) => {}
         }
     }
 }

@@ -165,6 +165,7 @@ fn next(watch: &Watch, relative: &Path, explanation: &Explanation) -> String {
         Prospect::Finish { output, .. } => {
             format!("at once: {} holds the same bytes already; {fate}", Escaped(output))
         }
+        Prospect::Remove(surplus) => format!("at the next look: removed, {surplus}"),
         Prospect::Withdraw => "at once: removed, since it goes with its original".to_owned(),
         Prospect::Wait(wait) => format!("in {}: looked at again, unless it is touched before", seconds(*wait)),
         Prospect::InUse => {

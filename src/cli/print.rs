@@ -120,6 +120,7 @@ mod tests {
             bytes_in: 1_299_227_607,
             bytes_out: 124_151_398,
             skipped: 3,
+            removed: 0,
             failed: 2,
             left: 1,
             elapsed: Duration::from_micros(36_200_499),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::model::{Error, Observer, Reason, Report};
+use crate::model::{Failure, Observer, Reason, Report};
 
 /// Bytes done of bytes known, drawn on standard error. Clones share one bar.
 #[derive(Clone)]
@@ -101,7 +101,7 @@ impl Observer for Progress {
         self.take_back(source);
     }
 
-    fn failed(&self, _folder: &Path, source: &Path, _error: &Error, _retry_in: Option<Duration>) {
+    fn failed(&self, _folder: &Path, source: &Path, _failure: &Failure<'_>) {
         self.take_back(source);
     }
 
@@ -172,8 +172,8 @@ mod tests {
         progress.started(Path::new("a"), 100);
         progress.progress(Path::new("a"), 40);
         progress.progress(Path::new("a"), 20);
-        let error = Error::transient(Step::Write, "a", "no space");
-        progress.failed(Path::new("d"), Path::new("a"), &error, None);
+        let error = crate::model::Error::transient(Step::Write, "a", "no space");
+        progress.failed(Path::new("d"), Path::new("a"), &Failure::of(&error));
         assert_eq!(progress.bar.position(), 0);
     }
 

@@ -10,6 +10,7 @@ use super::service::Service;
 use super::setup::{self, Overrides, Setup, Unusable};
 use crate::agent::{Agent, AgentError};
 use crate::config::{Config, Diagnostic};
+use crate::daemon::hooks::HookRunner;
 use crate::daemon::instance::Instance;
 use crate::daemon::signals::Signals;
 use crate::model::Escaped;
@@ -26,6 +27,7 @@ pub(super) struct Reloader {
     /// The locks on the watched folders.
     pub(super) instance: Arc<Instance>,
     pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) hooks: HookRunner,
 }
 
 /// Why nothing was changed: sentences, each naming what it is about.
@@ -92,6 +94,7 @@ impl Reloader {
         let left = std::mem::replace(&mut self.instance, instance);
         self.take_out(agent, &plan.go, left).await;
         // Who reads this may rely on it: nothing more is begun by the old rules.
+        self.hooks.replace(setup.config.hooks.clone());
         self.tell_what_waits(&setup.config);
         tell(&plan, &came);
         self.config = setup.config;

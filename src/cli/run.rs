@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::args::{Common, Run};
 use super::both::Both;
@@ -17,13 +17,14 @@ use super::{dry_run, print};
 use crate::agent::{Agent, AgentBuilder, AgentError};
 use crate::config::Config;
 use crate::daemon::NotifyWatcher;
+use crate::daemon::hooks::{HookRunner, Tally};
 use crate::daemon::instance::{self, Instance, Refused};
 use crate::daemon::logging::LogObserver;
 use crate::daemon::manager::Manager;
 use crate::daemon::signals::{OnHangUp, Signal, Signals};
 use crate::model::{Escaped, Report};
 use crate::policy::{Preset, Watch};
-use crate::runtime::{BoxFuture, Runtime, Smol, race};
+use crate::runtime::{BoxFuture, Runtime, Smol, race, unblock};
 
 /// Runs the command to its end.
 pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
@@ -73,10 +74,17 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         }
     };
     let runtime: Arc<dyn Runtime> = Arc::new(runtime);
+    let hooks = match HookRunner::new(config.hooks.clone()) {
+        Ok(hooks) => hooks,
+        Err(error) => {
+            print::complain(format_args!("cannot start now: {error}"));
+            return Ok(Exit::TryLater);
+        }
+    };
     let (service, changes) = Service::new(manager(), Arc::clone(&runtime));
     let mut builder = Agent::builder()
         .level(config.level)
-        .observer(Arc::new(Both(LogObserver::default(), changes)))
+        .observer(Arc::new(Both(LogObserver::default(), Both(changes, hooks.clone()))))
         .runtime(Arc::clone(&runtime));
     if let Some(workers) = config.workers {
         builder = builder.workers(workers);
@@ -93,6 +101,7 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         runtime,
         signals: &signals,
         service: &service,
+        hooks: &hooks,
     }));
     let ended = match ended {
         Ok(ended) => ended,
@@ -150,6 +159,7 @@ struct Life<'a> {
     runtime: Arc<dyn Runtime>,
     signals: &'a Signals,
     service: &'a Service,
+    hooks: &'a HookRunner,
 }
 
 async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
@@ -162,14 +172,17 @@ async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
         runtime,
         signals,
         service,
+        hooks,
     } = life;
+    let hook_runtime = Arc::clone(&runtime);
     let shutdown_timeout = Mutex::new(config.shutdown_timeout);
-    let agent = builder.start().await?;
+    let agent = builder.start_without_watches()?;
     let mut watches = Vec::new();
     for watch in &config.watches {
         let (id, _) = agent.add_watch(watch.clone()).await?;
         watches.push((watch.clone(), id));
     }
+    agent.keep_up().await?;
     if once {
         agent.end_when_done(config.shutdown_timeout).await?;
     }
@@ -188,12 +201,57 @@ async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
             watches,
             instance: Arc::new(instance),
             runtime,
+            hooks: hooks.clone(),
         };
         tasks.push(Box::pin(reloader.follow(&agent, signals, service, &shutdown_timeout)));
     }
-    let ended = race(tasks).await?;
+    let mut ended = race(tasks).await?;
     service.ended(&ended.report).await;
+    finish_hooks(&mut ended, hooks, signals, &*hook_runtime).await;
     Ok(ended)
+}
+
+/// Waits for the hooks of what was done: as long as the drain may last, or, where nobody asked for an end, to their own. A further signal
+/// ends them.
+async fn finish_hooks(ended: &mut Ended, hooks: &HookRunner, signals: &Signals, runtime: &dyn Runtime) {
+    enum Event {
+        Finished(Option<Tally>),
+        Signal(Signal),
+    }
+    if ended.aborted_by.is_some() {
+        hooks.abort();
+    }
+    let (runner, deadline) = (hooks.clone(), ended.deadline);
+    let mut finishing: BoxFuture<'_, _> = Box::pin(unblock(runtime, move || runner.finish(deadline)));
+    let tally = loop {
+        let event = race(vec![
+            Box::pin(async { Event::Finished((&mut finishing).await) }) as BoxFuture<'_, _>,
+            Box::pin(async { Event::Signal(signals.next().await) }),
+        ])
+        .await;
+        match event {
+            Event::Finished(tally) => break tally.unwrap_or_default(),
+            Event::Signal(Signal::HangUp) => {}
+            // The first one where the agent ended by itself: the report stands, and the hooks may take their time.
+            Event::Signal(_) if ended.deadline.is_none() => {
+                ended.deadline = Some(Instant::now());
+                hooks.abort();
+            }
+            Event::Signal(signal) => {
+                ended.aborted_by.get_or_insert(signal);
+                hooks.abort();
+            }
+        }
+    };
+    let Tally { run, failed, not_run } = tally;
+    if failed + not_run > 0 {
+        warn!(
+            run,
+            failed, not_run, "hooks: {run} run, {failed} of them failed, {not_run} not run"
+        );
+    } else if run > 0 {
+        info!(run, failed, not_run, "hooks: {run} run");
+    }
 }
 
 /// How the agent ended.
@@ -201,6 +259,8 @@ struct Ended {
     report: Report,
     /// The second signal, which cut the drain short.
     aborted_by: Option<Signal>,
+    /// When the drain had to be over.
+    deadline: Option<Instant>,
 }
 
 /// The first signal begins the drain, the second aborts it.
@@ -216,6 +276,7 @@ async fn until_ended(
     }
     let mut draining = false;
     let mut aborted_by = None;
+    let mut deadline = None;
     loop {
         let event = race(vec![
             Box::pin(async { Event::Ended(agent.report().await) }),
@@ -227,6 +288,7 @@ async fn until_ended(
                 return Ok(Ended {
                     report: report?,
                     aborted_by,
+                    deadline,
                 });
             }
             // A terminal that goes may say so more than once; it is no haste.
@@ -240,6 +302,7 @@ async fn until_ended(
             Event::Signal(_) => {
                 draining = true;
                 let limit = *shutdown_timeout.lock().unwrap_or_else(PoisonError::into_inner);
+                deadline = Instant::now().checked_add(limit);
                 let _ = agent.drain(Some(limit)).await;
                 service.stopping(agent).await;
             }

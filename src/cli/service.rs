@@ -13,7 +13,7 @@ use tracing::warn;
 
 use crate::agent::{Agent, Snapshot};
 use crate::daemon::manager::{Manager, Word};
-use crate::model::{Compressed, Error, Observer, Reason, Report};
+use crate::model::{Compressed, Error, Failure, Observer, Reason, Report};
 use crate::runtime::{Runtime, race, unblock};
 
 /// The status is told no more often than this, and only when it changes.
@@ -193,7 +193,7 @@ impl Observer for Changes {
         self.note();
     }
 
-    fn failed(&self, _: &Path, _: &Path, _: &Error, _: Option<Duration>) {
+    fn failed(&self, _: &Path, _: &Path, _: &Failure<'_>) {
         self.note();
     }
 

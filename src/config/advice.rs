@@ -18,6 +18,8 @@ pub(super) fn warn(entries: &[Entry]) -> Vec<Diagnostic> {
     for (index, entry) in entries.iter().enumerate() {
         warnings.extend(check_folder(entry));
         warnings.extend(check_file_system(entry));
+        warnings.extend(entry.hook_warnings.iter().cloned());
+        warnings.extend(check_own_folders(entry));
         for earlier in 0..index {
             warnings.extend(check_overlap(
                 (&entries[earlier], &places[earlier]),
@@ -95,6 +97,30 @@ fn check_file_system(entry: &Entry) -> Option<Diagnostic> {
     Some(warning.with_label(format!("no lease can be had: {obstacle}")).with_help(
         "run the agent as their owner or with CAP_LEASE, as the systemd unit does, or set writer-check = \"quiet\"",
     ))
+}
+
+/// Originals are renamed into these, which no rename can do across file systems: the watch would not begin. What is missing of their
+/// paths would be made where the nearest folder is that is there.
+fn check_own_folders(entry: &Entry) -> Vec<Diagnostic> {
+    let watch = &entry.watch;
+    let folders = [
+        ("done-dir", &watch.done_dir, &entry.done_dir),
+        ("failed-dir", &watch.failed_dir, &entry.failed_dir),
+    ];
+    let warn = |(key, folder, place): (&str, &Option<PathBuf>, &Option<Range<usize>>)| {
+        let path = watch.path.join(folder.as_ref()?);
+        let there = path.ancestors().find_map(|folder| Folder::open(folder).ok())?;
+        let watched = Folder::open(&watch.path).ok()?;
+        if there.can_take_from(&watched).unwrap_or(true) {
+            return None;
+        }
+        let message = format!("`{key}` is on another file system than the watched folder");
+        let warning = entry.document.warning(place.clone()?, message);
+        let help =
+            "originals are moved there by a rename, which stays on one file system: name a folder on the same one";
+        Some(warning.with_label("the watch would not begin").with_help(help))
+    };
+    folders.into_iter().filter_map(warn).collect()
 }
 
 fn check_overlap(earlier: (&Entry, &Path), later: (&Entry, &Path)) -> Option<Diagnostic> {
@@ -209,7 +235,9 @@ fn is_certain(reason: &Reason) -> bool {
         | Reason::CompressedSuffix(_)
         | Reason::Marker
         | Reason::InSubfolder
-        | Reason::InOutputFolder => true,
+        | Reason::InOutputFolder
+        | Reason::InDoneFolder
+        | Reason::InFailedFolder => true,
         _ => false,
     }
 }

@@ -10,10 +10,12 @@ use toml::de::DeTable;
 
 use super::diagnostic::{Diagnostic, Document};
 use super::section::{Kind, Section};
-use super::values::{Count, Glob, MarkerPattern, PollInterval, Size, Value, Workers};
+use super::values::{
+    Argument, Count, Glob, HookTimeout, KeepCount, KeepFor, MarkerPattern, PollInterval, Size, Value, Workers,
+};
 use super::{LogFormat, LogLevel};
 use crate::model::Level;
-use crate::policy::{OnConflict, Preset, Select, Watch, WatcherChoice};
+use crate::policy::{Hooks, OF_FAILURE, OF_SUCCESS, OnConflict, Preset, Select, Watch, WatcherChoice, unknown_word};
 
 pub(super) const TOP_KEYS: &[&str] = &["workers", "level", "shutdown-timeout", "log", "watch"];
 pub(super) const LOG_KEYS: &[&str] = &["format", "level"];
@@ -30,11 +32,19 @@ pub(super) const WATCH_KEYS: &[&str] = &[
     "marker",
     "keep-original",
     "output-dir",
+    "done-dir",
+    "failed-dir",
     "on-conflict",
     "leave-newest",
     "watcher",
     "poll-interval",
     "durable",
+    "on-success",
+    "on-failure",
+    "hook-timeout",
+    "keep-for",
+    "keep-count",
+    "keep-bytes",
 ];
 
 static TOP: Kind = Kind {
@@ -78,7 +88,12 @@ pub(super) struct Entry {
     pub(super) path: Range<usize>,
     pub(super) include: Vec<Range<usize>>,
     pub(super) output_dir: Option<Range<usize>>,
+    pub(super) done_dir: Option<Range<usize>>,
+    pub(super) failed_dir: Option<Range<usize>>,
     pub(super) poll_interval: Option<Range<usize>>,
+    pub(super) hooks: Hooks,
+    /// What is odd about those.
+    pub(super) hook_warnings: Vec<Diagnostic>,
     /// The path as it was written, before it was made absolute.
     pub(super) written_path: PathBuf,
 }
@@ -166,6 +181,12 @@ fn read_watch(
     watch.output_dir = output_dir
         .map(Spanned::into_inner)
         .filter(|folder| watch.path.join(folder) != watch.path);
+    let done_place = take_own_folder(&mut section, "done-dir", &watch.path, &mut watch.done_dir);
+    let failed_place = take_own_folder(&mut section, "failed-dir", &watch.path, &mut watch.failed_dir);
+    if let Some(place) = done_place.clone().filter(|_| watch.keep_original) {
+        let problem = document.error(place, "`done-dir` is for originals that would be removed");
+        section.report(problem.with_label("here they are kept: leave it out, or set keep-original = false"));
+    }
     replace(&mut watch.on_conflict, take::<OnConflict>(&mut section, "on-conflict"));
     replace(
         &mut watch.leave_newest,
@@ -180,6 +201,20 @@ fn read_watch(
     );
     replace(&mut watch.durable, take(&mut section, "durable"));
 
+    watch.retention.age = take(&mut section, "keep-for").map(|KeepFor(age)| age);
+    watch.retention.count = take(&mut section, "keep-count").map(|KeepCount(count)| count);
+    watch.retention.bytes = take(&mut section, "keep-bytes").map(|Size(bytes)| bytes);
+    let mut hook_warnings = Vec::new();
+    let mut hooks = Hooks {
+        on_success: take_hook(document, &mut section, "on-success", OF_SUCCESS, &mut hook_warnings),
+        on_failure: take_hook(document, &mut section, "on-failure", OF_FAILURE, &mut hook_warnings),
+        ..Hooks::default()
+    };
+    replace(
+        &mut hooks.timeout,
+        take(&mut section, "hook-timeout").map(|HookTimeout(timeout)| timeout),
+    );
+
     problems.extend(section.finish());
     Entry {
         watch,
@@ -187,13 +222,70 @@ fn read_watch(
         path,
         include,
         output_dir: output_place,
+        done_dir: done_place,
+        failed_dir: failed_place,
         poll_interval: poll_place,
+        hooks,
+        hook_warnings,
         written_path,
     }
 }
 
 fn take<T: Value>(section: &mut Section<'_>, key: &'static str) -> Option<T> {
     section.take(key).map(Spanned::into_inner)
+}
+
+/// A program and its arguments, of which none may be a file's name where the program's is to stand.
+fn take_hook(
+    document: &Document,
+    section: &mut Section<'_>,
+    key: &'static str,
+    known: &[&str],
+    warnings: &mut Vec<Diagnostic>,
+) -> Vec<String> {
+    let words = section.take_list::<Argument>(key).unwrap_or_default();
+    if let Some(program) = words.first() {
+        let Argument(name) = program.get_ref();
+        let is_a_file = known.iter().any(|word| name.contains(&format!("{{{word}}}")));
+        if name.is_empty() || is_a_file {
+            section.refuse(
+                key,
+                program.span(),
+                "the first is the program, like \"/usr/local/bin/ship\"",
+            );
+        }
+    }
+    let mut command = Vec::new();
+    for word in words {
+        let (span, Argument(argument)) = (word.span(), word.into_inner());
+        if let Some(unknown) = unknown_word(&argument, known) {
+            let warning = document.warning(span, format!("`{{{unknown}}}` in `{key}` stands for nothing"));
+            let known: Vec<String> = known.iter().map(|word| format!("{{{word}}}")).collect();
+            warnings.push(warning.with_label(format!("known here: {}", known.join(", "))));
+        }
+        command.push(argument);
+    }
+    command
+}
+
+/// A folder that originals are moved to, which cannot be the watched one; returns its place.
+fn take_own_folder(
+    section: &mut Section<'_>,
+    key: &'static str,
+    watched: &Path,
+    setting: &mut Option<PathBuf>,
+) -> Option<Range<usize>> {
+    let folder = section.take::<PathBuf>(key)?;
+    let place = folder.span();
+    if watched.join(folder.get_ref()) == watched {
+        section.refuse(
+            key,
+            place.clone(),
+            "this is the watched folder itself: name another, like \"done\"",
+        );
+    }
+    *setting = Some(folder.into_inner());
+    Some(place)
 }
 
 /// The list's globs, each with its place. One that the rules cannot use is refused.

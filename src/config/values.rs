@@ -16,6 +16,7 @@ use crate::model::Level;
 use crate::policy::{Marker, OnConflict, Preset, WatcherChoice, WriterCheck};
 
 const MOST_WORKERS: i64 = 1024;
+const SHORTEST_KEEP: Duration = Duration::from_secs(1);
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
 /// Longer waits are mistakes, and would overflow clocks further on.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -211,6 +212,70 @@ impl Value for Glob {
 
     fn from_text(text: &str) -> Result<Self, String> {
         Ok(Glob(text.to_owned()))
+    }
+}
+
+/// A hook's program, or an argument of it.
+pub(super) struct Argument(pub(super) String);
+
+impl Value for Argument {
+    const EXPECTED: &'static str = r#"a text in quotes, like "{output}""#;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.contains('\0') {
+            return Err("an argument cannot contain a NUL byte".to_owned());
+        }
+        Ok(Argument(text.to_owned()))
+    }
+}
+
+/// How long a hook may run: for a moment at least.
+pub(super) struct HookTimeout(pub(super) Duration);
+
+impl Value for HookTimeout {
+    const EXPECTED: &'static str = Duration::EXPECTED;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match Duration::from_text(text)? {
+            Duration::ZERO => Err("a hook needs time to run".to_owned()),
+            timeout => Ok(HookTimeout(timeout)),
+        }
+    }
+
+    fn from_integer(number: i64) -> Result<Self, String> {
+        Duration::from_integer(number).map(HookTimeout)
+    }
+}
+
+/// How long outputs are kept.
+pub(super) struct KeepFor(pub(super) Duration);
+
+impl Value for KeepFor {
+    const EXPECTED: &'static str = Duration::EXPECTED;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match Duration::from_text(text)? {
+            age if age < SHORTEST_KEEP => Err("nothing would be kept: the shortest is \"1s\"".to_owned()),
+            age => Ok(KeepFor(age)),
+        }
+    }
+
+    fn from_integer(number: i64) -> Result<Self, String> {
+        Duration::from_integer(number).map(KeepFor)
+    }
+}
+
+/// How many outputs of a series are kept.
+pub(super) struct KeepCount(pub(super) u32);
+
+impl Value for KeepCount {
+    const EXPECTED: &'static str = "a number from 1 on";
+
+    fn from_integer(number: i64) -> Result<Self, String> {
+        match u32::try_from(number) {
+            Ok(count) if count > 0 => Ok(KeepCount(count)),
+            _ => Err(expected::<Self>()),
+        }
     }
 }
 

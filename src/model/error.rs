@@ -138,6 +138,24 @@ impl Error {
         errnos.iter().any(|errno| self.errno() == Some(errno.raw_os_error()))
     }
 
+    /// Whether it is about this one original, so that it says nothing of the others: not the output's folder, nor a limit of the process.
+    pub(crate) fn is_of_file(&self, original: &Path) -> bool {
+        let of_all = [
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOMEM,
+            Errno::NOSPC,
+            Errno::DQUOT,
+            Errno::ROFS,
+        ];
+        if of_all.iter().any(|errno| self.errno() == Some(errno.raw_os_error())) {
+            return false;
+        }
+        // Of the output: bytes that can't be verified, and one that becomes too large.
+        let of_its_output = self.step == Step::Verify || self.step == Step::Write && self.class == Class::Permanent;
+        self.path == original || of_its_output
+    }
+
     /// The system's error number, where the cause is a system call.
     pub fn errno(&self) -> Option<i32> {
         self.cause.raw_os_error()

@@ -7,13 +7,15 @@ mod level;
 mod observe;
 mod reason;
 mod report;
+mod surplus;
 
 pub use error::{Class, Error, Step};
 pub(crate) use escape::Escaped;
 pub(crate) use fingerprint::{FileTime, Fingerprint};
 pub use level::Level;
-pub use observe::Observer;
+pub use observe::{Failure, Observer};
 pub use reason::Reason;
 pub use report::Report;
 #[cfg(feature = "cli")]
 pub(crate) use report::{Compressed, Size};
+pub use surplus::Surplus;

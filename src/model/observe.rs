@@ -3,7 +3,34 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Error, Reason, Report};
+use super::{Error, Reason, Report, Surplus};
+
+/// A failed try, as an [`Observer`] is told of it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Failure<'a> {
+    /// What failed, on which path.
+    pub error: &'a Error,
+    /// When it is tried again; with `None`, when something happens to it, or at the next sweep.
+    pub retry_in: Option<Duration>,
+    /// The file's tries are used up. Said once, until it works again or is touched: at once where only a person can help, else after 16
+    /// tries. Never for want of room.
+    pub given_up: bool,
+    /// Where the file went ([`Watch::with_failed_dir`](crate::Watch::with_failed_dir)), a whole path; with `None`, it is where it was.
+    pub moved_to: Option<&'a Path>,
+}
+
+impl<'a> Failure<'a> {
+    /// One of which nothing more is known.
+    pub(crate) fn of(error: &'a Error) -> Self {
+        Failure {
+            error,
+            retry_in: None,
+            given_up: false,
+            moved_to: None,
+        }
+    }
+}
 
 /// Receives one call for each thing worth telling. Every method does nothing unless overridden.
 ///
@@ -11,7 +38,7 @@ use super::{Error, Reason, Report};
 /// use std::path::Path;
 /// use std::sync::atomic::{AtomicU64, Ordering};
 /// use std::time::Duration;
-/// use dwindle::{Error, Observer};
+/// use dwindle::{Failure, Observer};
 ///
 /// #[derive(Default)]
 /// struct Metrics {
@@ -25,7 +52,7 @@ use super::{Error, Reason, Report};
 ///         self.compressed.fetch_add(1, Ordering::Relaxed);
 ///         self.bytes_saved.fetch_add(bytes_in.saturating_sub(bytes_out), Ordering::Relaxed);
 ///     }
-///     fn failed(&self, _: &Path, _: &Path, _: &Error, _: Option<Duration>) {
+///     fn failed(&self, _: &Path, _: &Path, _: &Failure<'_>) {
 ///         self.failed.fetch_add(1, Ordering::Relaxed);
 ///     }
 /// }
@@ -71,8 +98,8 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (source, bytes);
     }
 
-    /// A file has become `output`, a whole path, which is published, and durable unless the watch says otherwise. The original is removed
-    /// unless it was to be kept. `took` is the time from the beginning of the work, without any wait before that.
+    /// A file has become `output`, a whole path, which is published, and durable unless the watch says otherwise. The original is removed,
+    /// or moved to where the watch wants originals that are done, unless it was to be kept. `took` is the time from the beginning of the work, without any wait before that.
     fn compressed(&self, folder: &Path, source: &Path, output: &Path, bytes_in: u64, bytes_out: u64, took: Duration) {
         let _ = (folder, source, output, bytes_in, bytes_out, took);
     }
@@ -88,10 +115,14 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (folder, source, reason);
     }
 
-    /// A try on a file failed, or a subfolder could not be listed. It is tried again after `retry_in`; with `None`, when something happens
-    /// to it, or at the next sweep. Told at every try.
-    fn failed(&self, folder: &Path, source: &Path, error: &Error, retry_in: Option<Duration>) {
-        let _ = (folder, source, error, retry_in);
+    /// A try on a file failed, or a subfolder could not be listed. Told at every try.
+    fn failed(&self, folder: &Path, source: &Path, failure: &Failure<'_>) {
+        let _ = (folder, source, failure);
+    }
+
+    /// A `.gz` was removed, a whole path, since the watch keeps no more.
+    fn removed(&self, folder: &Path, output: &Path, surplus: Surplus) {
+        let _ = (folder, output, surplus);
     }
 
     /// Nothing more is begun in a folder for `retry_in`, since what failed would fail for every file: a disk is full, or was made read-only.

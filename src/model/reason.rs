@@ -58,6 +58,10 @@ pub enum Reason {
     InSubfolder,
     /// It lies in the watch's own output folder.
     InOutputFolder,
+    /// It lies in the watch's own folder for originals that are done.
+    InDoneFolder,
+    /// It lies in the watch's own folder for files that could not be compressed.
+    InFailedFolder,
     /// Its `.gz` is there and up to date.
     UpToDate,
     /// A `.gz` with other content has its name, and `on-conflict` says to skip.
@@ -94,6 +98,8 @@ impl Reason {
             Reason::NotWebFile => "not-web-file",
             Reason::InSubfolder => "in-subfolder",
             Reason::InOutputFolder => "in-output-folder",
+            Reason::InDoneFolder => "in-done-folder",
+            Reason::InFailedFolder => "in-failed-folder",
             Reason::UpToDate => "up-to-date",
             Reason::NameTaken => "name-taken",
             Reason::NameTooLong => "name-too-long",
@@ -141,6 +147,8 @@ impl Display for Reason {
             Reason::NotWebFile => f.write_str("not a text-like web file (preset static-assets)"),
             Reason::InSubfolder => f.write_str("it lies in a subfolder, and the watch is not recursive"),
             Reason::InOutputFolder => f.write_str("it lies in the watch's output folder"),
+            Reason::InDoneFolder => f.write_str("it lies in the watch's done-dir"),
+            Reason::InFailedFolder => f.write_str("it lies in the watch's failed-dir"),
             Reason::UpToDate => f.write_str("its .gz is there and up to date"),
             Reason::NameTaken => f.write_str("a .gz with other content has its name (on-conflict = \"skip\")"),
             Reason::NameTooLong => {

@@ -29,10 +29,12 @@ pub struct Report {
     pub bytes_out: u64,
     /// Files that were looked at when they came and passed over.
     pub skipped: u64,
-    /// Files whose last try failed. Each is still there.
+    /// Files whose last try failed. Each is still there, or where the watch wants those that failed.
     pub failed: u64,
     /// Files that were known and not begun when the drain ended. The next start finds them.
     pub left: u64,
+    /// `.gz` files that were removed again, since the watch keeps no more.
+    pub removed: u64,
     /// From the start to this report, by the runtime's clock.
     pub elapsed: Duration,
 }

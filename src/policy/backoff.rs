@@ -11,6 +11,11 @@ pub(crate) fn backoff(failed_tries: u32) -> Duration {
     (FIRST * (1 << doublings)).min(LONGEST)
 }
 
+/// Whether so many failed tries in a row are enough to give a file up: 16, of which the last comes ten minutes after the first.
+pub(crate) fn is_used_up(failed_tries: u32) -> bool {
+    failed_tries >= 16
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -21,5 +26,12 @@ mod tests {
         assert_eq!([1, 2, 3, 4, 5, 6, 7, 8].map(seconds), [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(seconds(0), 1);
         assert_eq!(seconds(u32::MAX), 60);
+    }
+
+    #[test]
+    fn tries_are_used_up_after_ten_minutes() {
+        assert!(!is_used_up(15) && is_used_up(16));
+        let waits: Duration = (1..16).map(backoff).sum();
+        assert_eq!(waits, Duration::from_secs(603));
     }
 }

@@ -3,10 +3,13 @@
 
 mod agenda;
 mod backoff;
+#[cfg(feature = "config")]
+mod hooks;
 mod magic;
 mod marker;
 mod names;
 mod patterns;
+mod retention;
 mod rule;
 #[cfg(test)]
 pub(crate) mod seeds;
@@ -18,8 +21,12 @@ mod waiting;
 mod watch;
 
 pub use agenda::WatchId;
-pub(crate) use agenda::{Action, Agenda, Cause, FileId, Limits, Outcome, Tally, Timing};
-pub(crate) use backoff::backoff;
+pub(crate) use agenda::{Action, Agenda, Cause, FileId, Limits, Outcome, Tally, Timing, Verdict};
+pub(crate) use backoff::{backoff, is_used_up};
+#[cfg(feature = "cli")]
+pub(crate) use hooks::fill;
+#[cfg(feature = "config")]
+pub(crate) use hooks::{Hooks, OF_FAILURE, OF_SUCCESS, unknown_word};
 pub(crate) use magic::{HEAD_BYTES, compressed_format};
 #[cfg(feature = "config")]
 pub(crate) use marker::Marker;
@@ -27,6 +34,7 @@ pub(crate) use names::{
     QUARANTINE_ADDS, compressed_suffix, is_unpublished, original_of, quarantine_name, quarantined_original,
 };
 pub use patterns::PatternError;
+pub(crate) use retention::{Kept, numbered_original_of};
 #[cfg(feature = "cli")]
 pub(crate) use rule::{Answer, Rule};
 pub(crate) use select::Select;

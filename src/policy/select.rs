@@ -32,16 +32,16 @@ pub(crate) struct Select {
     min_size: u64,
     leave_newest: usize,
     outputs_follow: bool,
-    /// Relative to the watched folder, if it lies in there.
-    output_folder: Option<PathBuf>,
+    /// The watch's own folders, as far as they lie in the watched one: relative to that, and the reason why nothing in them is taken.
+    own_folders: Vec<(PathBuf, Reason)>,
 }
 
 impl Select {
     /// The rules of a watch.
     ///
     /// An `include` takes the place of the web suffixes of [`Preset::StaticAssets`]; with [`Preset::RotatedLogs`] it only narrows,
-    /// so that no pattern can lead to a live log. An output folder that is absolute is found to lie in the watched one only if the
-    /// watch's path is absolute too.
+    /// so that no pattern can lead to a live log. A folder of the watch's own (for outputs, for originals) that is absolute is found to lie in
+    /// the watched one only if the watch's path is absolute too.
     ///
     /// # Errors
     ///
@@ -56,10 +56,7 @@ impl Select {
             min_size: watch.min_size,
             leave_newest: watch.leave_newest,
             outputs_follow: watch.outputs_follow(),
-            output_folder: watch
-                .output_dir
-                .as_deref()
-                .and_then(|folder| inside(&watch.path, folder)),
+            own_folders: own_folders(watch),
         })
     }
 
@@ -74,7 +71,7 @@ impl Select {
             min_size: 0,
             leave_newest: 0,
             outputs_follow: false,
-            output_folder: None,
+            own_folders: Vec::new(),
         }
     }
 
@@ -156,11 +153,8 @@ impl Select {
             Rule::Recursive => against(!self.recursive && !folder.is_empty(), Reason::InSubfolder),
             Rule::OutputFolder => {
                 let folder = Path::new(OsStr::from_bytes(folder));
-                let is_below = |output: &PathBuf| folder.starts_with(output);
-                against(
-                    self.output_folder.as_ref().is_some_and(is_below),
-                    Reason::InOutputFolder,
-                )
+                let own = self.own_folders.iter().find(|(own, _)| folder.starts_with(own));
+                own.map_or(Ok(()), |(_, reason)| Err(reason.clone()))
             }
             Rule::ExcludedFolders if self.exclude.is_empty() || folder.is_empty() => Ok(()),
             Rule::ExcludedFolders => {
@@ -290,6 +284,17 @@ fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     ends.chain([path.len()]).filter_map(|end| path.get(..end))
 }
 
+fn own_folders(watch: &Watch) -> Vec<(PathBuf, Reason)> {
+    let folders = [
+        (&watch.output_dir, Reason::InOutputFolder),
+        (&watch.done_dir, Reason::InDoneFolder),
+        (&watch.failed_dir, Reason::InFailedFolder),
+    ];
+    let inside =
+        |(folder, reason): (&Option<PathBuf>, Reason)| Some((inside(&watch.path, folder.as_deref()?)?, reason));
+    folders.into_iter().filter_map(inside).collect()
+}
+
 /// The part of `folder` below `root`, to which it is relative; None if it is `root` itself or elsewhere. By the paths alone: what
 /// symbolic links would make of them is not asked.
 fn inside(root: &Path, folder: &Path) -> Option<PathBuf> {
@@ -355,6 +360,8 @@ mod tests {
                 Some(("marker", pattern)) => watch.with_marker(pattern),
                 Some(("leave-newest", number)) => watch.with_leave_newest(number.parse().expect("a number")),
                 Some(("output-dir", folder)) => watch.with_output_dir(folder),
+                Some(("done-dir", folder)) => watch.with_done_dir(folder),
+                Some(("failed-dir", folder)) => watch.with_failed_dir(folder),
                 _ => panic!("no such setting: {word}"),
             }
         })

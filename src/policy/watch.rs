@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::retention::Retention;
 use crate::model::Level;
 
 /// A named set of defaults for a [`Watch`].
@@ -82,11 +83,14 @@ pub struct Watch {
     pub(crate) marker: Option<String>,
     pub(crate) keep_original: bool,
     pub(crate) output_dir: Option<PathBuf>,
+    pub(crate) done_dir: Option<PathBuf>,
+    pub(crate) failed_dir: Option<PathBuf>,
     pub(crate) on_conflict: OnConflict,
     pub(crate) leave_newest: usize,
     pub(crate) watcher: WatcherChoice,
     pub(crate) poll_interval: Duration,
     pub(crate) durable: bool,
+    pub(crate) retention: Retention,
 }
 
 impl Watch {
@@ -107,11 +111,14 @@ impl Watch {
             marker: None,
             keep_original: web,
             output_dir: None,
+            done_dir: None,
+            failed_dir: None,
             on_conflict: if web { OnConflict::Skip } else { OnConflict::Number },
             leave_newest: 0,
             watcher: WatcherChoice::Auto,
             poll_interval: Duration::from_secs(30),
             durable: true,
+            retention: Retention::default(),
         }
     }
 
@@ -123,6 +130,13 @@ impl Watch {
     /// The watched folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The folder of the outputs.
+    pub(crate) fn output_folder(&self) -> PathBuf {
+        self.output_dir
+            .as_ref()
+            .map_or_else(|| self.path.clone(), |folder| self.path.join(folder))
     }
 
     /// The path that the output of a file would have, were it free; `file` is relative to the folder.
@@ -213,6 +227,25 @@ impl Watch {
         self
     }
 
+    /// Where originals go when their `.gz` is published, instead of being removed: relative to the folder unless absolute, and on the same
+    /// file system, since they are moved by a rename. The tree of subfolders is kept; where a name is taken, the original becomes
+    /// `NAME.~1~`. Means nothing where originals are kept. Nothing in it is ever taken by this watch. Default: none.
+    #[must_use]
+    pub fn with_done_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.done_dir = Some(folder.into());
+        self
+    }
+
+    /// Where files go that could not be compressed, on the same terms as [`with_done_dir`](Self::with_done_dir), each with a text
+    /// `NAME.reason` beside it. A file goes there when a failure that is its own stays until somebody does something about it, at once, and
+    /// when one that may pass has not, after 16 tries in ten minutes. Not for want of room, nor where the output's folder is the trouble, nor
+    /// while somebody writes to it. Default: none; such files stay where they are.
+    #[must_use]
+    pub fn with_failed_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.failed_dir = Some(folder.into());
+        self
+    }
+
     /// What happens when the output's name is taken by other content. Default: [`OnConflict::Number`]; [`OnConflict::Skip`] for
     /// [`Preset::StaticAssets`], whose own earlier output is no conflict: it is remade.
     #[must_use]
@@ -249,6 +282,31 @@ impl Watch {
     #[must_use]
     pub fn with_durable(mut self, durable: bool) -> Self {
         self.durable = durable;
+        self
+    }
+
+    /// How long a `.gz` is kept after it was made, or after its time where that is later; an older one is removed. So it is only with those
+    /// that this watch would have made: from a name that it takes, in the folder of its outputs, a regular file that begins as gzip's do,
+    /// which nobody writes to, and whose original is not there. Default: for ever.
+    #[must_use]
+    pub fn with_keep_for(mut self, age: Duration) -> Self {
+        self.retention.age = Some(age);
+        self
+    }
+
+    /// How many `.gz` are kept of each series: of one log's rotations in one folder, and else of all the files that had one name. The
+    /// oldest by their times are removed, on the terms of [`with_keep_for`](Self::with_keep_for). Default: all.
+    #[must_use]
+    pub fn with_keep_count(mut self, count: u32) -> Self {
+        self.retention.count = Some(count);
+        self
+    }
+
+    /// How many bytes of `.gz` are kept in all. The oldest by their times are removed, on the terms of
+    /// [`with_keep_for`](Self::with_keep_for). Default: without a limit.
+    #[must_use]
+    pub fn with_keep_bytes(mut self, bytes: u64) -> Self {
+        self.retention.bytes = Some(bytes);
         self
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! [`Retiring`]: super::retire::Retiring
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use super::follow;
 use super::lease;
 use super::metadata;
 use super::original::Original;
+use super::place::Places;
 use super::positioned::FromStart;
 use super::publish::{self, Publishing};
 use super::ready::Candidate;
@@ -24,7 +25,6 @@ use super::remote::is_in_memory;
 use super::retire::Output;
 use super::stopped::Stopped;
 use super::temp::Temp;
-use super::tree::make_folders;
 use crate::codec::{self, CompressError, Header, Helpers, Packed, VerifyError};
 use crate::model::{Error, Level, Reason, Step};
 use crate::policy::OnConflict;
@@ -53,40 +53,6 @@ pub(crate) enum Renew {
     All,
 }
 
-/// Where the output goes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum OutputPlace<'a> {
-    /// Into the original's folder.
-    Beside,
-    /// Into the same subfolder of another folder; what is missing of it is made.
-    Tree {
-        output: &'a Arc<Folder>,
-        /// The watched folder.
-        source: &'a Folder,
-        /// The original's folder, relative to `source`.
-        relative: &'a Path,
-    },
-}
-
-impl OutputPlace<'_> {
-    /// The folder for the output of a file that is in `parent`.
-    pub(super) fn open(
-        &self,
-        parent: &Arc<Folder>,
-        durable: bool,
-        warn: &mut dyn FnMut(String),
-    ) -> Result<Arc<Folder>, Error> {
-        match *self {
-            OutputPlace::Beside => Ok(Arc::clone(parent)),
-            OutputPlace::Tree {
-                output,
-                source,
-                relative,
-            } => make_folders(output, source, relative, durable, warn),
-        }
-    }
-}
-
 /// What a commit asks of whoever wants it, and tells.
 pub(crate) struct Caller<'a> {
     /// Threads that a large file may be compressed with.
@@ -102,7 +68,7 @@ pub(crate) struct Caller<'a> {
 /// How a commit ended, where nothing failed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Done {
-    /// The output is published, by us or by an earlier run, and the original removed unless it is kept.
+    /// The output is published, by us or by an earlier run, and the original out of the way unless it is kept.
     Compressed {
         output: PathBuf,
         bytes_in: u64,
@@ -131,7 +97,7 @@ pub(crate) enum Done {
 pub(crate) fn commit(
     candidate: Candidate,
     parent: &Arc<Folder>,
-    place: OutputPlace<'_>,
+    places: Places<'_>,
     plan: Plan,
     caller: Caller<'_>,
 ) -> Result<Advanced, Error> {
@@ -139,9 +105,10 @@ pub(crate) fn commit(
         candidate,
         parent: Arc::clone(parent),
         plan,
+        done: None,
     };
     let commit = Commit { original, caller };
-    commit.run(place).or_else(Stopped::into_advanced)
+    commit.run(places).or_else(Stopped::into_advanced)
 }
 
 struct Commit<'a> {
@@ -150,9 +117,13 @@ struct Commit<'a> {
 }
 
 impl Commit<'_> {
-    fn run(mut self, place: OutputPlace<'_>) -> Result<Advanced, Stopped> {
+    fn run(mut self, places: Places<'_>) -> Result<Advanced, Stopped> {
         // 1: the candidate comes open and leased, with the snapshot that found it ready.
-        let output = place.open(&self.original.parent, self.original.plan.durable, self.caller.warn)?;
+        let durable = self.original.plan.durable;
+        let output = places.output.open(&self.original.parent, durable, self.caller.warn)?;
+        if !self.original.plan.keep_original {
+            self.original.done = places.open_done(&self.original.parent, durable, self.caller.warn)?;
+        }
         // What an earlier run left, and what can't have a name, is known before the work.
         let free = match self.original.choose_name(&output, None, self.caller.cancel)? {
             Naming::Pass(reason) => return Ok(Advanced::Done(Done::Pass(reason))),

@@ -13,6 +13,7 @@ use super::follow;
 use super::lease;
 use super::lock::{Locked, lock};
 use super::positioned::FromStart;
+use super::quarantine::numbered_name;
 use super::ready::Candidate;
 use super::status::Status;
 use super::stopped::Stopped;
@@ -108,10 +109,7 @@ pub(super) fn decide(
 
 /// `FILE.gz` for number 0, else `FILE.~N~.gz`.
 pub(super) fn output_name(name: &OsStr, number: u32) -> OsString {
-    let mut output = name.to_owned();
-    if number > 0 {
-        output.push(format!(".~{number}~"));
-    }
+    let mut output = numbered_name(name, number);
     output.push(".gz");
     output
 }

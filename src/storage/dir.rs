@@ -7,7 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{CWD, Dir, DirEntry, FileType, Mode, OFlags, ResolveFlags, fsync, mkdirat, openat, openat2};
+use rustix::fs::{AtFlags, CWD, Dir, DirEntry, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{fsync, mkdirat, openat, openat2, statx};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
 
 use super::remote::kind_of_file_system;
@@ -129,6 +130,23 @@ impl Folder {
     /// The magic number of its file system (statfs(2)), which is that of every file opened in it, too, since no mount is crossed.
     pub(super) fn file_system(&self) -> Option<u32> {
         *self.file_system.get_or_init(|| kind_of_file_system(&self.handle))
+    }
+
+    /// Whether a file can be renamed from the other folder into this one: the same file system, and no mount in between.
+    pub(crate) fn can_take_from(&self, other: &Folder) -> Result<bool, Error> {
+        Ok(
+            self.own_status()?.fingerprint.device == other.own_status()?.fingerprint.device
+                && self.mount()? == other.mount()?,
+        )
+    }
+
+    /// The mount that it was opened through; none where the kernel is too old to say (before 5.8).
+    fn mount(&self) -> Result<Option<u64>, Error> {
+        let asked = StatxFlags::MNT_ID;
+        let found = retry_on_intr(|| statx(&self.handle, c"", AtFlags::EMPTY_PATH, asked))
+            .map_err(|errno| Error::new(Step::Look, &self.path, errno))?;
+        let is_told = StatxFlags::from_bits_retain(found.stx_mask).contains(asked);
+        Ok(is_told.then_some(found.stx_mnt_id))
     }
 
     /// Whether its path still leads to this folder. For paths that a person gave: symbolic links are followed.

@@ -58,6 +58,26 @@ pub(super) fn copy_access(original: impl AsFd, status: &Status, folder: impl AsF
     copy.permissions(status);
 }
 
+/// Gives a new text about a file that file's owner, and lets those read it who may read the file, on the same terms.
+pub(super) fn copy_owner(status: &Status, text: &File, warn: &mut dyn FnMut(String)) {
+    let mut copy = Copy {
+        original: text.as_fd(),
+        output: text.as_fd(),
+        restrict: false,
+        warn,
+    };
+    match Status::of(copy.output) {
+        Ok(made) => copy.owner(status, &made),
+        Err(errno) => copy.owner_is_not_kept(errno),
+    }
+    // It may have inherited a list from its folder.
+    let _ = remove_access_list(copy.output);
+    copy.permissions(&Status {
+        permissions: status.permissions & 0o644 | 0o600,
+        ..*status
+    });
+}
+
 struct Copy<'a> {
     original: BorrowedFd<'a>,
     output: BorrowedFd<'a>,

@@ -11,6 +11,7 @@ mod dir;
 mod follow;
 #[cfg(feature = "cli")]
 mod foresee;
+mod give_up;
 #[cfg(feature = "cli")]
 mod inspect;
 mod keep;
@@ -21,6 +22,7 @@ mod lock;
 mod marker;
 mod metadata;
 mod original;
+mod place;
 mod positioned;
 mod publish;
 mod quarantine;
@@ -33,27 +35,31 @@ mod scan;
 mod siblings;
 mod status;
 mod stopped;
+mod surplus;
 mod syncs;
 mod temp;
 mod tree;
 
 pub(crate) use advance::{Advanced, Rest};
-pub(crate) use commit::{Caller, Done, OutputPlace, Plan, Renew, commit};
+pub(crate) use commit::{Caller, Done, Plan, Renew, commit};
 pub(crate) use dir::{Folder, is_gone};
 pub(crate) use follow::Pair;
 #[cfg(feature = "cli")]
 pub(crate) use foresee::{Foreseen, foresee};
+pub(crate) use give_up::GiveUp;
 #[cfg(feature = "cli")]
 pub(crate) use inspect::inspect;
 #[cfg(feature = "config")]
 pub(crate) use leasable::lease_obstacle;
 pub(crate) use marker::Marker;
+pub(crate) use place::{Place, Places};
 pub(crate) use ready::{Candidate, Look, Rules, look};
 pub(crate) use recover::{Recovered, is_leftover, quarantine_of, recover};
 pub(crate) use remote::remote_file_system;
 pub(crate) use scan::{Scan, Sight};
 #[cfg(feature = "cli")]
 pub(crate) use status::Status;
+pub(crate) use surplus::{Outputs, Removal};
 pub(crate) use syncs::Syncs;
 
 /// The rules that the tests below use: every file, in every subfolder.

@@ -18,6 +18,8 @@ pub(super) struct Original {
     pub(super) candidate: Candidate,
     pub(super) parent: Arc<Folder>,
     pub(super) plan: Plan,
+    /// The folder it is moved to when its output is published; without one it is removed.
+    pub(super) done: Option<Arc<Folder>>,
 }
 
 impl Original {

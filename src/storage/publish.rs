@@ -140,13 +140,18 @@ pub(super) fn quarantine(
 ) -> Result<Advanced, Stopped> {
     let (size, plan) = (original.size(), original.plan);
     let unchanged = original.look_again().and_then(|()| original.go_on(cancel));
-    let Original { candidate, parent, .. } = original;
+    let Original {
+        candidate,
+        parent,
+        done,
+        ..
+    } = original;
     let quarantine = match unchanged {
         Ok(()) => Quarantine::of(candidate, &parent, warn),
         Err(stopped) => Err((candidate.file, stopped)),
     };
     match quarantine {
-        Ok(quarantine) => Ok(Retiring::begin(quarantine, output, &plan)),
+        Ok(quarantine) => Ok(Retiring::begin(quarantine, done, output, &plan)),
         Err((file, stopped)) if output.withdraw(&file)? => Err(stopped),
         // Somebody removed or replaced the original: the output alone has its bytes.
         Err(_) => {

@@ -16,12 +16,12 @@ use super::lock::{Locked, lock_shared};
 use super::ready::Candidate;
 use super::status::Status;
 use super::stopped::Stopped;
-use super::temp::{move_aside, move_without_replacing, with_random_name};
+use super::temp::{move_aside, move_to_folder, move_without_replacing, with_random_name};
 use crate::model::{Error, Escaped, Fingerprint, Step};
 use crate::policy::quarantine_name;
 
-/// The highest N of `FILE.dwindle-conflict-N` and `FILE.dwindle-rescued-N`.
-const HIGHEST_NUMBER: u32 = 9999;
+/// The highest N of `FILE.dwindle-conflict-N`, `FILE.dwindle-rescued-N` and `FILE.~N~`.
+pub(super) const HIGHEST_NUMBER: u32 = 9999;
 
 /// An original under its name in quarantine. Whoever drops it has to have removed it or put it back; recovery puts it back where that was
 /// not possible.
@@ -121,6 +121,12 @@ impl Quarantine {
         }
     }
 
+    /// Moves it to another folder of the same file system, under its own name or a numbered one, which is returned. Nothing is replaced.
+    pub(super) fn move_to(&self, folder: &Folder) -> Result<OsString, Error> {
+        move_numbered(&self.parent, &self.name, folder, &self.original)
+            .map_err(|errno| Error::new(Step::Remove, self.parent.path_of(&self.original), errno))
+    }
+
     /// Gives it its own name again, or, where that was taken meanwhile, one in sight. What is not ours any more stays where it is.
     pub(super) fn put_back(&self, warn: &mut dyn FnMut(String)) -> Result<(), Error> {
         match self.parent.status(&self.name)? {
@@ -132,6 +138,33 @@ impl Quarantine {
     fn failed(&self, step: Step, errno: Errno) -> Error {
         Error::new(step, self.parent.path_of(&self.original), errno)
     }
+}
+
+/// Moves what is in quarantine to another folder: under the original's name, `NAME.~1~` and so on, whichever is free; returns it.
+pub(super) fn move_numbered(
+    parent: &Folder,
+    name: &OsStr,
+    folder: &Folder,
+    original: &OsStr,
+) -> rustix::io::Result<OsString> {
+    for number in 0..=HIGHEST_NUMBER {
+        let numbered = numbered_name(original, number);
+        match move_to_folder((parent, name), (folder, &numbered)) {
+            Ok(()) => return Ok(numbered),
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(Errno::EXIST)
+}
+
+/// `NAME` for number 0, else `NAME.~N~`, as backups are numbered.
+pub(super) fn numbered_name(name: &OsStr, number: u32) -> OsString {
+    let mut numbered = name.to_owned();
+    if number > 0 {
+        numbered.push(format!(".~{number}~"));
+    }
+    numbered
 }
 
 /// Renames what is in quarantine back. Nothing is ever replaced.

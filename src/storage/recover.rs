@@ -9,11 +9,12 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, Dir, FileType, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::commit::{OutputPlace, Renew};
+use super::commit::Renew;
 use super::conflict::{self, Naming, Question};
 use super::dir::{Folder, is_gone, name_of};
 use super::lock::{Locked, lock};
-use super::quarantine::put_back_beside;
+use super::place::Places;
+use super::quarantine::{move_numbered, put_back_beside};
 use super::ready::Candidate;
 use super::status::Status;
 use super::stopped::Stopped;
@@ -26,7 +27,7 @@ use crate::policy::{OnConflict, is_unpublished, quarantined_original};
 pub(crate) enum Recovered {
     /// An original has this name again: its own, or, where that was taken, one in sight.
     Original(OsString),
-    /// It was removed: an output holds its bytes, or it was an output that nobody published.
+    /// It was removed, or moved to where originals go: an output holds its bytes. Or it was an output that nobody published.
     Removed,
     /// Somebody is at it, or it is not there any more, or it is no file of ours.
     Left,
@@ -45,7 +46,7 @@ pub(crate) fn is_leftover(name: &OsStr) -> bool {
 pub(crate) fn recover(
     parent: &Arc<Folder>,
     name: &OsStr,
-    place: &OutputPlace<'_>,
+    places: &Places<'_>,
     durable: bool,
     warn: &mut dyn FnMut(String),
 ) -> Result<Recovered, Error> {
@@ -63,7 +64,7 @@ pub(crate) fn recover(
                     name: original,
                     ..candidate
                 },
-                place,
+                places,
                 durable,
                 warn,
             )
@@ -123,7 +124,7 @@ fn restore(
     parent: &Arc<Folder>,
     name: &OsStr,
     candidate: Candidate,
-    place: &OutputPlace<'_>,
+    places: &Places<'_>,
     durable: bool,
     warn: &mut dyn FnMut(String),
 ) -> Result<Recovered, Error> {
@@ -134,7 +135,7 @@ fn restore(
         Err(Errno::NOENT) => return Ok(Recovered::Left),
         Err(errno) => return Err(Error::new(Step::Publish, parent.path_of(&candidate.name), errno)),
     }
-    let output = place.open(parent, durable, warn)?;
+    let output = places.output.open(parent, durable, warn)?;
     let question = Question {
         candidate: &candidate,
         parent,
@@ -148,7 +149,14 @@ fn restore(
     match conflict::decide(&question, &mut || Ok(())) {
         Ok(Naming::Same(_twin)) => {
             sync(&output)?;
-            remove(parent, name)
+            let Some(done) = places.open_done(parent, durable, warn)? else {
+                return remove(parent, name);
+            };
+            match move_numbered(parent, name, &done, &candidate.name) {
+                Ok(_) => sync(&done).map(|()| Recovered::Removed),
+                Err(Errno::NOENT) => Ok(Recovered::Left),
+                Err(errno) => Err(Error::new(Step::Remove, parent.path_of(&candidate.name), errno)),
+            }
         }
         // Its maker is not done with an output: another time.
         Err(Stopped::Changed | Stopped::Gone | Stopped::Cancelled) => Ok(Recovered::Left),

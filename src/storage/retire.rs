@@ -1,5 +1,5 @@
-//! The commit's last steps: the published output is made durable, the original in quarantine is removed, and a writer that comes late is
-//! waited for. They take time and no processor, so they happen off the workers.
+//! The commit's last steps: the published output is made durable, the original in quarantine is removed or moved to where it is to go, and
+//! a writer that comes late is waited for. They take time and no processor, so they happen off the workers.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -118,6 +118,8 @@ impl Output {
 #[derive(Debug)]
 pub(crate) struct Retiring {
     stage: Stage,
+    /// The folder the original is moved to instead of being removed.
+    done: Option<Arc<Folder>>,
     output: Output,
     bytes_in: u64,
     durable: bool,
@@ -128,6 +130,7 @@ pub(crate) struct Retiring {
 enum Stage {
     Quarantined(Quarantine),
     Removed(Removed),
+    Moved(Moved),
     Over,
 }
 
@@ -143,11 +146,23 @@ struct Removed {
     had_writer: bool,
 }
 
+/// An original in the folder for those that are done, where it still has a name.
+#[derive(Debug)]
+struct Moved {
+    file: File,
+    leased: bool,
+    /// By which it was known before.
+    path: PathBuf,
+    name: OsString,
+    fingerprint: Fingerprint,
+}
+
 impl Retiring {
-    pub(super) fn begin(quarantine: Quarantine, output: Output, plan: &Plan) -> Advanced {
+    pub(super) fn begin(quarantine: Quarantine, done: Option<Arc<Folder>>, output: Output, plan: &Plan) -> Advanced {
         let retiring = Retiring {
             bytes_in: quarantine.fingerprint.size,
             stage: Stage::Quarantined(quarantine),
+            done,
             output,
             durable: plan.durable,
             hold: plan.hold,
@@ -170,6 +185,10 @@ impl Retiring {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Quarantined(quarantine) => self.remove(quarantine, syncs, warn),
             Stage::Removed(removed) => self.let_go(removed, give_up, warn),
+            Stage::Moved(moved) => {
+                self.leave(&moved, syncs, warn);
+                Ok(Advanced::Done(self.output.done(self.bytes_in)))
+            }
             Stage::Over => Ok(Advanced::Done(Done::Gone)),
         }
     }
@@ -199,22 +218,45 @@ impl Retiring {
                 return untouched.map(|_| Advanced::Done(Done::Changed));
             }
         }
-        if let Err(error) = quarantine.remove()
-            && quarantine.has_a_name()
-        {
-            // The output stays: it is whole and durable, and the next look finds it there.
-            quarantine.put_back(warn)?;
-            return Err(error);
-        }
+        let removed = match &self.done {
+            None => quarantine.remove().map(|()| None),
+            Some(done) => quarantine.move_to(done).map(Some),
+        };
+        let moved_to = match removed {
+            Ok(moved_to) => moved_to,
+            Err(error) if quarantine.has_a_name() => {
+                // The output stays: it is whole and durable, and the next look finds it there.
+                quarantine.put_back(warn)?;
+                return Err(error);
+            }
+            Err(_) => None,
+        };
         self.output.made = Made::Done;
-        self.stage = Stage::Removed(Removed {
-            file: quarantine.file,
-            leased: quarantine.leased,
-            parent: quarantine.parent,
-            name: quarantine.original,
-            fingerprint: quarantine.fingerprint,
-            had_writer: false,
-        });
+        let Quarantine {
+            file,
+            leased,
+            parent,
+            original: name,
+            fingerprint,
+            ..
+        } = quarantine;
+        self.stage = match moved_to {
+            Some(new_name) => Stage::Moved(Moved {
+                file,
+                leased,
+                path: parent.path_of(&name),
+                name: new_name,
+                fingerprint,
+            }),
+            None => Stage::Removed(Removed {
+                file,
+                leased,
+                parent,
+                name,
+                fingerprint,
+                had_writer: false,
+            }),
+        };
         let hold = self.hold;
         Ok(Advanced::Later(Rest::Retiring(self), hold))
     }
@@ -234,6 +276,25 @@ impl Retiring {
     fn take_back(&self, quarantine: &Quarantine, warn: &mut dyn FnMut(String)) -> Result<(), Error> {
         quarantine.put_back(warn)?;
         self.output.withdraw(&quarantine.file).map(drop)
+    }
+
+    /// Step 11 where the original was moved: what a late writer writes has a name there. Only its output has not got it.
+    fn leave(&self, moved: &Moved, syncs: &mut Syncs, warn: &mut dyn FnMut(String)) {
+        let Some(done) = &self.done else { return };
+        if self.durable
+            && let Err(error) = syncs.folder(done)
+        {
+            // The output is durable, and whichever of its two names the original has after a crash, it has one.
+            warn(error.to_string());
+        }
+        if moved.was_written_to() {
+            warn(format!(
+                "somebody wrote to {} while it was being moved; what was written is in {}, but not in {}",
+                Escaped(&moved.path),
+                Escaped(&done.path_of(&moved.name)),
+                Escaped(&self.output.path())
+            ));
+        }
     }
 
     /// Step 11: who opened the file by its name before it lost that may write to it still.
@@ -346,6 +407,19 @@ impl Removed {
 
     fn path(&self) -> PathBuf {
         self.parent.path_of(&self.name)
+    }
+}
+
+impl Moved {
+    /// Or is about to be: somebody has it open for writing, or waits for our lease to end to have so.
+    fn was_written_to(&self) -> bool {
+        let has_writer = self.leased
+            && (!lease::is_held(&self.file) || {
+                lease::release(&self.file);
+                lease::has_writer(&self.file)
+            });
+        let now = Status::of(&self.file).map(|status| (status.fingerprint.size, status.fingerprint.modified));
+        has_writer || now.is_ok_and(|now| now != (self.fingerprint.size, self.fingerprint.modified))
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Status {
     pub(crate) user: Uid,
     pub(crate) group: Gid,
     pub(crate) accessed: FileTime,
+    /// When it was made; where the file system does not know, when it was last changed.
+    pub(crate) made: FileTime,
 }
 
 impl Status {
@@ -44,13 +46,15 @@ impl Status {
 
     fn ask(at: impl AsFd, name: impl rustix::path::Arg + Copy, flags: AtFlags) -> rustix::io::Result<Self> {
         let flags = flags | AtFlags::NO_AUTOMOUNT;
-        retry_on_intr(|| statx(at.as_fd(), name, flags, StatxFlags::BASIC_STATS)).map(|found| Self::from(&found))
+        retry_on_intr(|| statx(at.as_fd(), name, flags, StatxFlags::BASIC_STATS | StatxFlags::BTIME))
+            .map(|found| Self::from(&found))
     }
 }
 
 impl From<&Statx> for Status {
     fn from(found: &Statx) -> Self {
         let marks = found.stx_attributes & found.stx_attributes_mask;
+        let knows_made = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::BTIME);
         Status {
             kind: FileType::from_raw_mode(found.stx_mode.into()),
             fingerprint: Fingerprint {
@@ -66,6 +70,7 @@ impl From<&Statx> for Status {
             user: Uid::from_raw(found.stx_uid),
             group: Gid::from_raw(found.stx_gid),
             accessed: file_time(found.stx_atime),
+            made: file_time(if knows_made { found.stx_btime } else { found.stx_ctime }),
         }
     }
 }

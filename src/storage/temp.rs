@@ -248,11 +248,16 @@ pub(super) fn with_random_name<T>(
 
 /// A rename that fails with EEXIST where the name is taken. Of `from` it must be known that nobody gives it to another file meanwhile.
 pub(super) fn move_without_replacing(folder: &Folder, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {
-    match retry_on_intr(|| renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE)) {
+    move_to_folder((folder, from), (folder, to))
+}
+
+/// The same from one folder to another.
+pub(super) fn move_to_folder(from: (&Folder, &OsStr), to: (&Folder, &OsStr)) -> rustix::io::Result<()> {
+    match retry_on_intr(|| renameat_with(from.0, from.1, to.0, to.1, RenameFlags::NOREPLACE)) {
         // Not every file system knows the flag; they all know links, or there is no safe way.
         Err(Errno::INVAL | Errno::NOSYS) => {
-            retry_on_intr(|| linkat(folder, from, folder, to, AtFlags::empty()))?;
-            retry_on_intr(|| unlinkat(folder, from, AtFlags::empty()))
+            retry_on_intr(|| linkat(from.0, from.1, to.0, to.1, AtFlags::empty()))?;
+            retry_on_intr(|| unlinkat(from.0, from.1, AtFlags::empty()))
         }
         result => result,
     }
@@ -268,6 +273,16 @@ pub(super) fn move_aside(folder: &Folder, from: &OsStr, to: &OsStr) -> rustix::i
             Err(errno) => Err(errno),
         },
         result => result,
+    }
+}
+
+/// Takes the name away where it is this file's, whoever made it.
+pub(super) fn remove_if_same(folder: &Folder, name: &OsStr, file: &File) -> rustix::io::Result<()> {
+    let ours = Status::of(file)?.fingerprint;
+    match Status::of_name(folder, name) {
+        Ok(found) if found.fingerprint.same_inode(&ours) => retry_on_intr(|| unlinkat(folder, name, AtFlags::empty())),
+        Ok(_) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno),
     }
 }
 

@@ -228,8 +228,8 @@ impl Observer for Witness {
         self.skipped.lock().unwrap().push(source.to_owned());
     }
 
-    fn failed(&self, _: &Path, source: &Path, _: &Error, retry_in: Option<Duration>) {
-        let failure = self.failure(source, retry_in);
+    fn failed(&self, _: &Path, source: &Path, failure: &dwindle::Failure<'_>) {
+        let failure = self.failure(source, failure.retry_in);
         self.failed.lock().unwrap().push(failure);
     }
 

@@ -30,9 +30,11 @@ pub(super) enum Layout {
     Tree,
     /// Outputs go beside their originals, in the place of what has the name.
     Replace,
+    /// As beside, and originals go to a folder below the watched one instead of being removed.
+    Done,
 }
 
-pub(super) const LAYOUTS: [Layout; 3] = [Layout::Beside, Layout::Tree, Layout::Replace];
+pub(super) const LAYOUTS: [Layout; 4] = [Layout::Beside, Layout::Tree, Layout::Replace, Layout::Done];
 
 /// A watched folder, as it was before the program saw it.
 pub(super) struct Scene<'a> {
@@ -41,6 +43,8 @@ pub(super) struct Scene<'a> {
     keys: &'static str,
     /// The folder of the outputs, relative to the watched one.
     output: PathBuf,
+    /// The folder of originals that are done, relative to the watched one.
+    done: Option<&'static Path>,
     files: Vec<Expected>,
     others: BTreeMap<String, State>,
 }
@@ -69,12 +73,14 @@ impl<'a> Scene<'a> {
             Layout::Beside => ("", ""),
             Layout::Tree => ("output-dir = \"archive\"", "archive"),
             Layout::Replace => ("on-conflict = \"replace\"", ""),
+            Layout::Done => ("done-dir = \"done\"", ""),
         };
         let mut scene = Scene {
             sandbox,
             folder: folder.to_path_buf(),
             keys,
             output: PathBuf::from(output),
+            done: (layout == Layout::Done).then_some(Path::new("done")),
             files: Vec::new(),
             others: BTreeMap::new(),
         };
@@ -185,7 +191,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The promise at any moment, for when nobody is at work: each original's bytes are there under its own name, in quarantine, or in a
-    /// whole output; there is no half output under a name of its own; the others are as they were.
+    /// whole output, or, where originals are moved, in its new place and not only in the output; there is no half output under a name of its own; the others are as they were.
     pub(super) fn expect_nothing_lost(&self) {
         if let Err(loss) = self.look_for_losses() {
             panic!("{loss}");
@@ -201,7 +207,7 @@ impl<'a> Scene<'a> {
 
     fn look_for_losses(&self) -> Result<(), String> {
         self.look_for_damage_to_others()?;
-        let mut kept = BTreeSet::new();
+        let (mut kept, mut moved) = (BTreeSet::new(), BTreeSet::new());
         for name in self.names() {
             let is_other = self.others.contains_key(&name) && !self.is_earlier_output(&name);
             if is_other || is_unpublished(&name) {
@@ -216,7 +222,11 @@ impl<'a> Scene<'a> {
                 return Err(format!("{name} has other bytes than its original"));
             }
             kept.insert(index);
+            if Path::new(&name) != file.output {
+                moved.insert(index);
+            }
         }
+        let kept = if self.done.is_some() { moved } else { kept };
         match self.files.iter().enumerate().find(|(index, _)| !kept.contains(index)) {
             Some((_, file)) => Err(format!(
                 "nothing has the bytes of {}",
@@ -302,7 +312,14 @@ impl<'a> Scene<'a> {
     fn names_when_done(&self) -> Vec<String> {
         let mut names: BTreeSet<String> = self.others.keys().cloned().collect();
         names.extend(self.files.iter().map(|file| file.output.to_string_lossy().into_owned()));
+        let done = self.files.iter().filter_map(|file| self.when_done(file));
+        names.extend(done.map(|path| path.to_string_lossy().into_owned()));
         names.into_iter().collect()
+    }
+
+    /// Where an original is in the end, if anywhere.
+    fn when_done(&self, file: &Expected) -> Option<PathBuf> {
+        self.done.map(|folder| file.original.path_in(folder))
     }
 
     fn look_for_damage_to_others(&self) -> Result<(), String> {
@@ -326,7 +343,8 @@ impl<'a> Scene<'a> {
         let bytes = fs::read(self.folder.join(name))?;
         for (index, file) in self.files.iter().enumerate() {
             let original = file.original.path_in(Path::new(""));
-            if Path::new(name) == original || quarantined(name).is_some_and(|name| name == original) {
+            let is_it = |path: &Path| path == original || self.when_done(file).is_some_and(|done| path == done);
+            if is_it(Path::new(name)) || quarantined(name).is_some_and(|name| name == original) {
                 return Ok((index, bytes));
             }
             if Path::new(name) == file.output {

@@ -438,6 +438,7 @@ impl Simulation {
             self.owe(watch, &path, false);
         }
         let site = Site {
+            own: [PathBuf::new(), PathBuf::new()],
             path: folder_path(watch),
             settle: Duration::from_millis(settle),
             poll_interval: Duration::from_millis(poll_interval),

@@ -17,7 +17,7 @@ use super::{Happening, Millis};
 use crate::agent::job::{Attempt, Batch, Cancel, Job, Walk};
 use crate::agent::pool::{Unfinished, Worked};
 use crate::codec::Helpers;
-use crate::model::{Class, Error, Observer, Reason, Report, Step};
+use crate::model::{Class, Error, Failure, Observer, Reason, Report, Step};
 use crate::policy::WatchId;
 use crate::runtime::Runtime;
 use crate::storage::Syncs;
@@ -205,7 +205,7 @@ impl SimulatedFolder {
 }
 
 impl Job for SimulatedFolder {
-    fn attempt(&self, file: &Path, _: &dyn Helpers, cancel: &Cancel) -> Worked<Attempt> {
+    fn attempt(&self, file: &Path, _: u32, _: &dyn Helpers, cancel: &Cancel) -> Worked<Attempt> {
         assert_may_block("a job");
         let mut state = self.world.lock();
         let takes = state.job_takes(self.watch, file);
@@ -368,12 +368,13 @@ impl Observer for Told {
         self.note(line, |account, _| account.told_skipped());
     }
 
-    fn failed(&self, folder: &Path, source: &Path, _: &Error, retry_in: Option<Duration>) {
+    fn failed(&self, folder: &Path, source: &Path, failure: &Failure<'_>) {
         let line = || {
             format!(
-                "{} in {} failed, again in {retry_in:?}",
+                "{} in {} failed, again in {:?}",
                 source.display(),
-                folder.display()
+                folder.display(),
+                failure.retry_in
             )
         };
         self.note(line, |account, now| account.told_failed(folder, source, now));

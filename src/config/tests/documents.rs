@@ -105,7 +105,7 @@ fn the_documentation_has_the_defaults_of_every_preset() {
             assert_eq!(watch(&table), Watch::new("/srv", *preset), "{row}");
         }
     }
-    assert_eq!(compared, 39, "thirteen keys have a default for each of three presets");
+    assert_eq!(compared, 48, "sixteen keys have a default for each of three presets");
 }
 
 fn name(preset: Preset) -> &'static str {
@@ -120,7 +120,7 @@ fn name(preset: Preset) -> &'static str {
 fn the_configurations_in_the_documentation_are_legal_and_the_problem_is_real() {
     let blocks = DOCUMENTATION.split("```toml\n").skip(1);
     let configurations: Vec<&str> = blocks.filter_map(|block| block.split("```").next()).collect();
-    assert_eq!(configurations.len(), 4);
+    assert_eq!(configurations.len(), 5);
     for text in configurations {
         let file = parse(text).unwrap_or_else(|problems| panic!("{}", problems[0]));
         assert!(!file.watches.is_empty());

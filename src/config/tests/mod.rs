@@ -48,11 +48,15 @@ writer-check = "quiet"
 marker = "{name}.done"
 keep-original = true
 output-dir = "out"
+failed-dir = "failed"
 on-conflict = "skip"
 leave-newest = 3
 watcher = "poll"
 poll-interval = "1h"
 durable = false
+keep-for = "30d"
+keep-count = 14
+keep-bytes = "10GiB"
 "#,
     );
     let expected = Watch::new("/srv", Preset::RotatedLogs)
@@ -66,12 +70,22 @@ durable = false
         .with_marker("{name}.done")
         .with_keep_original(true)
         .with_output_dir("out")
+        .with_failed_dir("failed")
         .with_on_conflict(OnConflict::Skip)
         .with_leave_newest(3)
         .with_watcher(WatcherChoice::Poll)
         .with_poll_interval(std::time::Duration::from_secs(3600))
-        .with_durable(false);
+        .with_durable(false)
+        .with_keep_for(std::time::Duration::from_secs(30 * 24 * 3600))
+        .with_keep_count(14)
+        .with_keep_bytes(10 << 30);
     assert_eq!(read, expected);
+}
+
+#[test]
+fn originals_may_go_to_a_folder_of_their_own() {
+    let read = watch("done-dir = \"done\"");
+    assert_eq!(read, Watch::new("/srv", Preset::Inbox).with_done_dir("done"));
 }
 
 #[test]

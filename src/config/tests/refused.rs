@@ -121,7 +121,7 @@ error: unknown key `colour` in a watch
    --> /etc/dwindle/config.toml:17:1
     |
  17 | colour = "red"
-    | ^^^^^^ known here: path, preset, recursive, include, exclude, min-size, level, settle, writer-check, marker, keep-original, output-dir, on-conflict, leave-newest, watcher, poll-interval, durable
+    | ^^^^^^ known here: path, preset, recursive, include, exclude, min-size, level, settle, writer-check, marker, keep-original, output-dir, done-dir, failed-dir, on-conflict, leave-newest, watcher, poll-interval, durable, on-success, on-failure, hook-timeout, keep-for, keep-count, keep-bytes
 
 "#;
 
@@ -259,6 +259,27 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "control-socket = \"/a\"",
         "1:1 unknown key `control-socket` at the top level: known here: workers, level, shutdown-timeout, log, watch",
+    ),
+    (
+        "[[watch]]\npath = \"/a\"\ndone-dir = \"/a/.\"",
+        "3:12 wrong value for `done-dir`: this is the watched folder itself: name another, like \"done\"",
+    ),
+    (
+        "[[watch]]\npath = \"/a\"\npreset = \"static-assets\"\ndone-dir = \"b\"",
+        "4:12 `done-dir` is for originals that would be removed: here they are kept: leave it out, or set keep-original = false",
+    ),
+    (
+        "[[watch]]\npath = \"/a\"\non-success = [\"{output}\", \"a\"]\nhook-timeout = \"0s\"",
+        "3:15 wrong value for `on-success`: the first is the program, like \"/usr/local/bin/ship\" | 4:16 wrong value for `hook-timeout`: a hook needs time to run",
+    ),
+    (
+        "[[watch]]\npath = \"/a\"\non-failure = \"tell {source}\"",
+        "3:14 wrong value for `on-failure`: expected a list in brackets, each a text in quotes, like \"{output}\"",
+    ),
+    (
+        "[[watch]]\npath = \"/a\"\nkeep-for = \"0s\"\nkeep-count = 0\nkeep-bytes = \"10 gallons\"",
+        "3:12 wrong value for `keep-for`: nothing would be kept: the shortest is \"1s\" | 4:14 wrong value for `keep-count`: expected a \
+         number from 1 on | 5:14 wrong value for `keep-bytes`: expected a size like \"512B\", \"64KiB\" or \"10MB\", or a number of bytes",
     ),
     ("level = 1\nlevel = 2", "2:1 the same key twice"),
     ("[log]\n[log]", "2:2 the same key twice"),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, field, info, warn};
 
 use super::repeats::{Repeats, Verdict};
-use crate::model::{Class, Error, Escaped, Observer, Reason, Report};
+use crate::model::{Class, Error, Escaped, Failure, Observer, Reason, Report, Surplus};
 
 /// Logs one event for each thing that the agent tells. A failure that repeats itself is logged once in ten minutes, and otherwise
 /// at level debug.
@@ -99,21 +99,33 @@ impl Observer for LogObserver {
         );
     }
 
-    fn failed(&self, folder: &Path, source: &Path, error: &Error, retry_in: Option<Duration>) {
+    fn failed(&self, folder: &Path, source: &Path, failure: &Failure<'_>) {
+        let error = failure.error;
         let path = folder.join(source);
         let file = Escaped(&path);
         let watch = Escaped(folder);
         let step = error.step().verb();
         let errno = error.errno();
         let class = error.class().as_str();
-        let retry_in = retry_in.map(field::debug);
-        if !self.is_news(folder, Some(source), error) {
+        let retry_in = failure.retry_in.map(field::debug);
+        if let Some(moved_to) = failure.moved_to {
+            let moved_to = Escaped(moved_to);
+            self.failures().forget((folder, Some(source)));
+            error!(source = %file, step, errno, class, %moved_to, %watch, "{error}; given up, and moved to {moved_to}");
+        } else if failure.given_up && error.class() == Class::Transient {
+            error!(source = %file, step, errno, class, retry_in, %watch, "{error}; tried often enough to be given up");
+        } else if !self.is_news(folder, Some(source), error) {
             debug!(source = %file, step, errno, class, retry_in, %watch, "{error}");
         } else if error.class() == Class::Permanent {
             error!(source = %file, step, errno, class, retry_in, %watch, "{error}");
         } else {
             warn!(source = %file, step, errno, class, retry_in, %watch, "{error}");
         }
+    }
+
+    fn removed(&self, folder: &Path, output: &Path, surplus: Surplus) {
+        let reason = surplus.label();
+        info!(output = %Escaped(output), reason, watch = %Escaped(folder), "removed {}: {surplus}", within(folder, output));
     }
 
     fn paused(&self, folder: &Path, error: &Error, retry_in: Duration) {
@@ -138,6 +150,7 @@ impl Observer for LogObserver {
             skipped = report.skipped,
             failed = report.failed,
             left = report.left,
+            removed = report.removed,
             seconds = report.elapsed.as_secs_f64(),
             "{report}"
         );
@@ -212,7 +225,11 @@ mod tests {
 
     fn fail(log: &LogObserver, errno: i32, retry_in: Option<Duration>) {
         let error = Error::new(Step::Write, "/in/a", io::Error::from_raw_os_error(errno));
-        log.failed(folder(), "a".as_ref(), &error, retry_in);
+        let failure = Failure {
+            retry_in,
+            ..Failure::of(&error)
+        };
+        log.failed(folder(), "a".as_ref(), &failure);
     }
 
     #[test]
@@ -275,6 +292,7 @@ mod tests {
             skipped: 3,
             failed: 4,
             left: 5,
+            removed: 6,
             elapsed: Duration::from_millis(1500),
         };
         let event = json(|log| log.finished(&report));

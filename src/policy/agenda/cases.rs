@@ -45,6 +45,8 @@ struct Stage {
     start: Instant,
     now: Instant,
     watches: Vec<String>,
+    /// Whether the last outcome was that a file's tries are used up.
+    given_up: bool,
 }
 
 impl Stage {
@@ -55,6 +57,7 @@ impl Stage {
             start,
             now: start,
             watches: Vec::new(),
+            given_up: false,
         }
     }
 
@@ -109,6 +112,17 @@ impl Stage {
                 let watch = WatchId(self.watches.len() as u64);
                 let timing = Timing { settle, rescan_every };
                 self.agenda.add_watch(watch, timing, now);
+            }
+            "keep-up" => self.agenda.keep_up(self.watch(words.next()?)?),
+            "retained" => {
+                let watch = self.watch(words.next()?)?;
+                let took = words.duration()?;
+                let again = match words.0.next() {
+                    Some("again") => true,
+                    Some(other) => return Err(format!("{other:?} is not \"again\"")),
+                    None => false,
+                };
+                self.agenda.handle_retained(watch, took, again, now);
             }
             "remove" => self.agenda.remove_watch(self.watch(words.next()?)?),
             "rescan-every" => {
@@ -180,10 +194,13 @@ impl Stage {
             "folder" => Outcome::Folder,
             "cancelled" => Outcome::Cancelled,
             "hard-linked" => Outcome::HardLinked,
+            "given-up" => Outcome::GivenUp,
             "failed" => Outcome::Failed(words.class()?),
             other => return Err(format!("no outcome is called {other:?}")),
         };
-        Ok(match self.agenda.handle_outcome(&file, outcome, self.now) {
+        let verdict = self.agenda.handle_outcome(&file, outcome, self.now);
+        self.given_up = verdict.given_up;
+        Ok(match verdict {
             Verdict {
                 retry_in: Some(wait), ..
             } => format!("again in {}s", wait.as_secs_f64()),
@@ -198,6 +215,7 @@ impl Stage {
         let found = match wanted.split(' ').next() {
             Some("timeout") => self.say_timeout(),
             Some("tally") => self.say_tally(&wanted),
+            Some("given-up") => format!("given-up {}", if self.given_up { "yes" } else { "no" }),
             Some("pending") => format!("pending {}", self.agenda.pending()),
             _ => self.say_action(),
         };
@@ -212,6 +230,7 @@ impl Stage {
         match self.agenda.poll_action(self.now) {
             None => "nothing".to_owned(),
             Some(Action::Finish) => "finish".to_owned(),
+            Some(Action::Retain(watch)) => format!("retain {}", self.say_watch(watch)),
             Some(Action::Begin(file)) => format!("begin {}", self.say_file(&file)),
             Some(Action::ScanOn { watch, .. }) => format!("scan-on {}", self.say_watch(watch)),
             Some(Action::Scan {

@@ -13,6 +13,10 @@ pub(super) struct Entry {
     pub(super) origin: Origin,
     /// Tries in a row that failed.
     pub(super) failed_tries: u32,
+    /// Those of them that did not fail for want of room.
+    pub(super) own_failures: u32,
+    /// That they are used up was said.
+    pub(super) given_up: bool,
     /// When it was first found not ready or failing.
     pub(super) unready_since: Option<Instant>,
     /// Looks at it that found it not ready or failing, since an event or a scan last told of it.
@@ -29,12 +33,21 @@ impl Entry {
         Entry {
             origin,
             failed_tries: 0,
+            own_failures: 0,
+            given_up: false,
             unready_since: None,
             unready_looks: 0,
             linked_looks: 0,
             may_be_gone: false,
             state: State::Ready,
         }
+    }
+
+    /// It is not failing any more, whatever else.
+    pub(super) fn forget_failures(&mut self) {
+        self.failed_tries = 0;
+        self.own_failures = 0;
+        self.given_up = false;
     }
 
     /// Whether it waits after it was found not ready or failing.
@@ -117,6 +130,11 @@ impl Files {
     /// Files whose last try failed.
     pub(super) fn failing(&self) -> u64 {
         self.table.values().filter(|entry| entry.failed_tries > 0).count() as u64
+    }
+
+    /// How often a file has failed in a row, for other reasons than want of room.
+    pub(super) fn own_failures_of(&self, file: &FileId) -> u32 {
+        self.table.get(file).map_or(0, |entry| entry.own_failures)
     }
 
     /// Files that were not ready when their time was up.

@@ -74,6 +74,8 @@ pub(crate) enum Action {
     },
     /// Answer with the next `most` files of the scan under way.
     ScanOn { watch: WatchId, most: usize },
+    /// Remove the watch's surplus outputs.
+    Retain(WatchId),
     /// Hand the file to a worker.
     Begin(FileId),
     /// Nothing is left to do, ever: everything has been told to end and has ended.
@@ -100,6 +102,8 @@ pub(crate) enum Outcome {
     /// It is a folder.
     Folder,
     Failed(Class),
+    /// Failed, and was moved to where such files go.
+    GivenUp,
     /// Failed for a reason that is the same for every file of the watch and may pass: its disk is full, or read-only.
     NoRoom,
     /// Told to stop before it was done; nothing was left behind.
@@ -113,6 +117,8 @@ pub(crate) struct Verdict {
     pub(crate) news: bool,
     /// When the file is tried again, where that is known.
     pub(crate) retry_in: Option<Duration>,
+    /// Its tries are used up, which is said once.
+    pub(crate) given_up: bool,
     /// Nothing more is begun in the whole watch for so long.
     pub(crate) pause: Option<Duration>,
 }
@@ -129,10 +135,11 @@ pub(crate) struct Tally {
 }
 
 impl Verdict {
-    pub(super) fn news() -> Self {
+    pub(crate) fn news() -> Self {
         Verdict {
             news: true,
             retry_in: None,
+            given_up: false,
             pause: None,
         }
     }

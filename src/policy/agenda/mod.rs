@@ -17,6 +17,7 @@ mod interface;
 mod pauses;
 mod scans;
 mod table;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,8 +29,9 @@ pub use interface::WatchId;
 pub(crate) use interface::{Action, Cause, FileId, Limits, Outcome, Tally, Timing, Verdict};
 use pauses::Pauses;
 use scans::Scans;
+use upkeep::Upkeep;
 
-use super::backoff;
+use super::{backoff, is_used_up};
 
 /// How it is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +57,10 @@ pub(crate) struct Agenda {
     /// Of each watch, how many failed files found no room in the table since it was last scanned.
     forgotten: BTreeMap<WatchId, u64>,
     pauses: Pauses,
+    /// Of the watches that do not keep all outputs.
+    upkeep: BTreeMap<WatchId, Upkeep>,
+    /// Not all watches are known yet, and what is surplus in one may be another's.
+    holds_upkeep: bool,
 }
 
 impl Agenda {
@@ -68,6 +74,8 @@ impl Agenda {
             counts: Tally::default(),
             forgotten: BTreeMap::new(),
             pauses: Pauses::default(),
+            upkeep: BTreeMap::new(),
+            holds_upkeep: false,
         }
     }
 
@@ -80,10 +88,28 @@ impl Agenda {
         self.watches.insert(watch, scans);
     }
 
+    /// The watch, which was added, does not keep all outputs.
+    pub(crate) fn keep_up(&mut self, watch: WatchId) {
+        self.upkeep.insert(watch, Upkeep::default());
+    }
+
+    /// Whether no surplus output is looked for, for now.
+    pub(crate) fn hold_upkeep(&mut self, holds: bool) {
+        self.holds_upkeep = holds;
+    }
+
+    /// The answer to [`Action::Retain`]: how long it took, and whether something was left for another time.
+    pub(crate) fn handle_retained(&mut self, watch: WatchId, took: Duration, again: bool, now: Instant) {
+        if let Some(upkeep) = self.upkeep.get_mut(&watch) {
+            upkeep.ended(took, again && self.ending == Ending::Open, now);
+        }
+    }
+
     /// A watch ends; what waits in it is forgotten, what is begun comes back as ever.
     pub(crate) fn remove_watch(&mut self, watch: WatchId) {
         self.watches.remove(&watch);
         self.forgotten.remove(&watch);
+        self.upkeep.remove(&watch);
         self.pauses.forget(watch);
         self.files.forget_watch(watch);
     }
@@ -150,6 +176,9 @@ impl Agenda {
         let Some(cause) = scans.answered(end, now) else {
             return;
         };
+        if let Some(upkeep) = self.upkeep.get_mut(&watch).filter(|_| end && cause != Cause::NewFolder) {
+            upkeep.scanned(now);
+        }
         let origin = Origin::of(cause);
         for path in found {
             let file = FileId {
@@ -190,6 +219,11 @@ impl Agenda {
         self.files.free_worker_of(file);
     }
 
+    /// How often a file has failed in a row, for other reasons than want of room.
+    pub(crate) fn failures_of(&self, file: &FileId) -> u32 {
+        self.files.own_failures_of(file)
+    }
+
     /// The answer to [`Action::Begin`].
     pub(crate) fn handle_outcome(&mut self, file: &FileId, outcome: Outcome, now: Instant) -> Verdict {
         let Some((mut entry, again)) = self.files.take_begun(file) else {
@@ -212,6 +246,9 @@ impl Agenda {
                 self.counts.bytes_in += bytes_in;
                 self.counts.bytes_out += bytes_out;
                 self.pauses.forget(file.watch);
+                if let Some(upkeep) = self.upkeep.get_mut(&file.watch) {
+                    upkeep.compressed(now);
+                }
                 told
             }
             Outcome::Skipped if came_as == Origin::Arrival => {
@@ -225,12 +262,12 @@ impl Agenda {
             }
             Outcome::HardLinked => return self.skip_or_look_again(file, entry, came_as, again, now),
             Outcome::NotYet(wait) => {
-                entry.failed_tries = 0;
+                entry.forget_failures();
                 self.wait_or_leave(file, entry, wait, now);
                 return Verdict::quiet();
             }
             Outcome::InUse => {
-                entry.failed_tries = 0;
+                entry.forget_failures();
                 let wait = backoff(entry.unready_looks.saturating_add(1));
                 // What was told meanwhile may be that the writer is done: then that counts, as if it had been told afterwards.
                 let settle = self.watches.get(&file.watch).map(|scans| scans.timing.settle);
@@ -238,7 +275,18 @@ impl Agenda {
                 self.wait_or_leave(file, entry, wait.min(settle), now);
                 return Verdict::quiet();
             }
-            Outcome::Failed(class) => return self.fail(file, entry, class, again.is_some(), now),
+            Outcome::Failed(class) => {
+                entry.own_failures = entry.own_failures.saturating_add(1);
+                let is_permanent = class == Class::Permanent && again.is_none();
+                let is_over = is_permanent || is_used_up(entry.own_failures);
+                let given_up = is_over && !std::mem::replace(&mut entry.given_up, is_over);
+                let verdict = self.fail(file, entry, class, again.is_some(), now);
+                return Verdict { given_up, ..verdict };
+            }
+            Outcome::GivenUp => {
+                self.counts.failed += 1;
+                Verdict { given_up: true, ..told }
+            }
             Outcome::NoRoom => {
                 let verdict = self.fail(file, entry, Class::Transient, again.is_some(), now);
                 let pauses = self.ending == Ending::Open && self.watches.contains_key(&file.watch);
@@ -314,7 +362,25 @@ impl Agenda {
         }
         let ends = self.ending != Ending::Open;
         let idle = self.files.is_idle() && self.watches.values().all(Scans::is_idle);
+        if let Some(watch) = self.begin_upkeep(idle, now) {
+            return Some(Action::Retain(watch));
+        }
+        let idle = idle && self.upkeep.values().all(|upkeep| !upkeep.is_running);
         (ends && idle).then_some(Action::Finish)
+    }
+
+    /// One whose time has come; in one pass, when all else is done. None in a drain: what is surplus then is so at the next start.
+    fn begin_upkeep(&mut self, idle: bool, now: Instant) -> Option<WatchId> {
+        let ending = self.ending;
+        let is_ready = |upkeep: &Upkeep| match ending {
+            Ending::Open => upkeep.next().is_some_and(|at| at <= now),
+            Ending::Once { .. } => idle && upkeep.is_due(),
+            Ending::Drain | Ending::Abort => false,
+        };
+        let mut known = self.upkeep.iter_mut().filter(|_| !self.holds_upkeep);
+        let (watch, upkeep) = known.find(|(_, upkeep)| is_ready(upkeep))?;
+        upkeep.begin();
+        Some(*watch)
     }
 
     /// When [`poll_action`](Self::poll_action) may next have something without anything being handled before; to be asked after it.
@@ -328,7 +394,9 @@ impl Agenda {
         let scans = with_room.filter_map(|(_, scans)| scans.timeout(sweeps));
         let with_ready = self.files.watches_with_ready().filter(|watch| self.is_paused(*watch));
         let pauses = with_ready.filter_map(|watch| self.pauses.end_of(watch));
-        scans.chain(ripe).chain(pauses).min()
+        let upkeep = self.upkeep.values().filter_map(Upkeep::next);
+        let upkeep = upkeep.filter(|_| sweeps && !self.holds_upkeep);
+        scans.chain(ripe).chain(pauses).chain(upkeep).min()
     }
 
     /// The watches in which nothing is begun now, since their disks are full.
@@ -389,7 +457,7 @@ impl Agenda {
     ) -> Verdict {
         const LOOKS: u32 = 8;
         entry.linked_looks += 1;
-        entry.failed_tries = 0;
+        entry.forget_failures();
         let has_just_come = entry.origin == Origin::Arrival && entry.linked_looks <= LOOKS;
         if has_just_come && self.ending == Ending::Open && self.watches.contains_key(&file.watch) {
             let due = after(now, backoff(entry.linked_looks));

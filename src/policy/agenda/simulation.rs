@@ -218,6 +218,7 @@ impl Simulation {
                     self.scan_on(watch, most);
                 }
                 Action::ScanOn { watch, most } => self.scan_on(watch, most),
+                Action::Retain(watch) => return Err(format!("{watch:?} keeps all")),
                 Action::Finish => {
                     self.is_finished = true;
                     break;

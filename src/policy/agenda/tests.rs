@@ -64,6 +64,7 @@ fn ten_thousand_events_pass_through_a_table_of_sixteen() {
             }
             Some(Action::ScanOn { most, .. }) => answer_scan(&mut agenda, &there, &mut cursor, most, now),
             Some(Action::Finish) => panic!("nobody told it to end"),
+            Some(Action::Retain(_)) => panic!("no watch removes outputs"),
             None if there.is_empty() => break,
             None => now = agenda.poll_timeout().expect("something is left to do"),
         }
@@ -84,6 +85,33 @@ fn of_many_that_only_a_person_can_help_the_oldest_are_forgotten_but_counted() {
     }
     assert_eq!(agenda.files.len(), 4);
     assert_eq!(agenda.tally().failed, 10);
+}
+
+#[test]
+fn what_may_pass_is_given_up_after_sixteen_tries_of_which_none_was_for_want_of_room() {
+    let (mut agenda, start) = agenda_after_its_first_scan(16, 1);
+    let mut now = start;
+    agenda.handle_event(&file(Path::new("a")), now);
+    let mut given_up_at = Vec::new();
+    for number in 0..40 {
+        let begun = loop {
+            match agenda.poll_action(now) {
+                Some(Action::Begin(file)) => break file,
+                Some(_) => agenda.handle_scanned(WATCH, Vec::new(), true, now),
+                None => now = agenda.poll_timeout().expect("it is tried again"),
+            }
+        };
+        // Each second time the disk is full.
+        let outcome = if number % 2 == 0 {
+            Outcome::NoRoom
+        } else {
+            Outcome::Failed(Class::Transient)
+        };
+        if agenda.handle_outcome(&begun, outcome, now).given_up {
+            given_up_at.push(agenda.failures_of(&begun));
+        }
+    }
+    assert_eq!(given_up_at, [16]);
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl Select {
             }
             Rule::FolderNames => "no folder on the way is hidden or in progress".to_owned(),
             Rule::Recursive => "subfolders are watched, too".to_owned(),
-            Rule::OutputFolder if self.output_folder.is_some() => "it is not below the output folder".to_owned(),
+            Rule::OutputFolder if !self.own_folders.is_empty() => "it is in no folder of the watch's own".to_owned(),
             Rule::OutputFolder => "outputs go elsewhere, or beside their originals".to_owned(),
             Rule::ExcludedFolders => "no folder on the way is excluded".to_owned(),
             Rule::MarkerName if self.marker.is_some() => "not a marker's name".to_owned(),

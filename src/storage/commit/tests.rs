@@ -1,7 +1,9 @@
 //! Commits in a folder of their own, with things done to the file at an exact moment: from the `progress` callback.
 
 mod conflicts;
+mod done;
 mod follow;
+mod give_up;
 mod leases;
 mod recovery;
 mod retirement;
@@ -12,6 +14,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
 use std::time::SystemTime;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -20,7 +23,7 @@ use super::*;
 use crate::codec::Alone;
 use crate::model::Class;
 use crate::policy::{WriterCheck, quarantined_original};
-use crate::storage::{Advanced, Done, Look, Rest, Rules, Syncs, look, select_everything};
+use crate::storage::{Advanced, Done, Look, Place, Rest, Rules, Syncs, look, select_everything};
 
 const BLOCK: usize = 256 * 1024;
 
@@ -31,6 +34,8 @@ struct Scene {
     renew: Renew,
     on_conflict: OnConflict,
     durable: bool,
+    /// Originals go to the folder `done`.
+    moves: bool,
 }
 
 impl Scene {
@@ -41,7 +46,18 @@ impl Scene {
             renew: Renew::None,
             on_conflict: OnConflict::Number,
             durable: true,
+            moves: false,
         }
+    }
+
+    /// One whose originals go to the folder `done`, which is there.
+    fn with_done() -> Self {
+        let scene = Scene {
+            moves: true,
+            ..Scene::new()
+        };
+        fs::create_dir(scene.path("done")).unwrap();
+        scene
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -73,6 +89,24 @@ impl Scene {
         }
     }
 
+    /// Calls with where an output and an original go.
+    fn with_places<T>(&self, act: impl FnOnce(Places<'_>) -> T) -> T {
+        if !self.moves {
+            return act(Places::BESIDE);
+        }
+        let output = Arc::new(Folder::open(&self.path("done")).unwrap());
+        let source = self.folder();
+        let done = Place::Tree {
+            output: &output,
+            source: &source,
+            relative: Path::new(""),
+        };
+        act(Places {
+            output: Place::Beside,
+            done: Some(done),
+        })
+    }
+
     fn folder(&self) -> Arc<Folder> {
         Arc::new(Folder::open(self.base.path()).unwrap())
     }
@@ -88,40 +122,44 @@ impl Scene {
     /// Commits, and does `meanwhile` once the first block has been read.
     fn commit_while(&self, name: impl AsRef<OsStr>, meanwhile: impl FnOnce(&Scene)) -> Result<Done, Error> {
         let mut meanwhile = Some(meanwhile);
-        let committed = commit(
-            self.candidate(name),
-            &self.folder(),
-            OutputPlace::Beside,
-            self.plan(),
-            Caller {
-                helpers: &Alone,
-                cancel: &|| false,
-                progress: &mut |_| {
-                    if let Some(act) = meanwhile.take() {
-                        act(self);
-                    }
+        let committed = self.with_places(|places| {
+            commit(
+                self.candidate(name),
+                &self.folder(),
+                places,
+                self.plan(),
+                Caller {
+                    helpers: &Alone,
+                    cancel: &|| false,
+                    progress: &mut |_| {
+                        if let Some(act) = meanwhile.take() {
+                            act(self);
+                        }
+                    },
+                    warn: &mut |warning| panic!("{warning}"),
                 },
-                warn: &mut |warning| panic!("{warning}"),
-            },
-        );
+            )
+        });
         finish(committed?)
     }
 
     /// Steps 1 to 8 of `F`.
     fn publish(&self) -> Rest {
         let candidate = self.candidate("F");
-        let committed = commit(
-            candidate,
-            &self.folder(),
-            OutputPlace::Beside,
-            self.plan(),
-            Caller {
-                helpers: &Alone,
-                cancel: &|| false,
-                progress: &mut |_| (),
-                warn: &mut |_| (),
-            },
-        );
+        let committed = self.with_places(|places| {
+            commit(
+                candidate,
+                &self.folder(),
+                places,
+                self.plan(),
+                Caller {
+                    helpers: &Alone,
+                    cancel: &|| false,
+                    progress: &mut |_| (),
+                    warn: &mut |_| (),
+                },
+            )
+        });
         published(committed.unwrap())
     }
 
@@ -376,6 +414,7 @@ fn garbage_from_the_engine_is_refused() {
             candidate: scene.candidate("F"),
             parent: Arc::clone(&folder),
             plan: scene.plan(),
+            done: None,
         },
         caller: Caller {
             helpers: &Alone,
@@ -409,7 +448,7 @@ fn cancelled_at_any_block_nothing_is_left_behind() {
         let committed = commit(
             scene.candidate("F"),
             &scene.folder(),
-            OutputPlace::Beside,
+            Places::BESIDE,
             scene.plan(),
             Caller {
                 helpers: &Alone,
@@ -467,16 +506,19 @@ fn an_output_tree_mirrors_the_source() {
     let output = Arc::new(Folder::open(&scene.path("out")).unwrap());
     let relative = Path::new("a/b");
     let parent = Arc::new(source.folder(relative).unwrap());
-    let place = OutputPlace::Tree {
-        output: &output,
-        source: &source,
-        relative,
+    let places = Places {
+        output: Place::Tree {
+            output: &output,
+            source: &source,
+            relative,
+        },
+        done: None,
     };
     let candidate = candidate_in(&parent, OsStr::new("F"));
     let committed = commit(
         candidate,
         &parent,
-        place,
+        places,
         scene.plan(),
         Caller {
             helpers: &Alone,
@@ -520,7 +562,7 @@ fn a_full_disk_is_a_transient_failure_and_the_original_stays() {
         commit(
             candidate,
             &folder,
-            OutputPlace::Beside,
+            Places::BESIDE,
             scene.plan(),
             Caller {
                 helpers: &Alone,

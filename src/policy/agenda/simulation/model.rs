@@ -188,6 +188,7 @@ impl Model {
                 return Ok(());
             }
             Outcome::Gone => {}
+            Outcome::GivenUp => self.counts.failed += 1,
             Outcome::Folder => self.owe_scan(file.watch, &file.path, Cause::NewFolder, now),
             Outcome::NotYet(_) | Outcome::InUse => {
                 known.failed_tries = 0;
@@ -292,6 +293,7 @@ impl Model {
     pub(super) fn acted(&mut self, action: &Action, now: Instant) -> Result<(), String> {
         match action {
             Action::Begin(file) => self.begun(file),
+            Action::Retain(_) => Err("no watch removes outputs".to_owned()),
             Action::Scan {
                 watch, folder, cause, ..
             } => self.scan_begun(*watch, folder, *cause, now),

@@ -32,7 +32,7 @@ fn commit_leased(scene: &Scene, meanwhile: impl FnOnce()) -> Advanced {
     commit(
         leased(scene),
         &scene.folder(),
-        OutputPlace::Beside,
+        Places::BESIDE,
         scene.plan(),
         Caller {
             helpers: &Alone,

@@ -7,11 +7,12 @@ const QUARANTINED: &str = ".F.dwindle-0123abcd.q";
 const UNPUBLISHED: &str = ".dwindle-0123456789abcdef.tmp";
 
 fn recover_in(scene: &Scene, name: &str, told: &mut Vec<String>) -> Recovered {
-    let place = OutputPlace::Beside;
-    recover(&scene.folder(), OsStr::new(name), &place, true, &mut |warning| {
-        told.push(warning);
+    scene.with_places(|places| {
+        recover(&scene.folder(), OsStr::new(name), &places, true, &mut |warning| {
+            told.push(warning);
+        })
+        .unwrap()
     })
-    .unwrap()
 }
 
 #[test]
@@ -85,4 +86,27 @@ fn what_is_no_file_is_left() {
         assert_eq!(recover_in(&scene, name, &mut Vec::new()), Recovered::Left, "{name}");
     }
     assert_eq!(scene.names(), [QUARANTINED, UNPUBLISHED]);
+}
+
+#[test]
+fn an_original_whose_name_was_taken_goes_to_its_folder_when_an_output_has_its_bytes() {
+    let scene = Scene::with_done();
+    scene.write(QUARANTINED, b"text");
+    scene.write("F", b"new");
+    scene.write_gzip("F.gz", b"text");
+    scene.write("done/F", b"of another time");
+    assert_eq!(recover_in(&scene, QUARANTINED, &mut Vec::new()), Recovered::Removed);
+    assert_eq!(scene.names(), ["F", "F.gz", "done"]);
+    assert_eq!(fs::read(scene.path("done/F.~1~")).unwrap(), b"text");
+    assert_eq!(fs::read(scene.path("done/F")).unwrap(), b"of another time");
+}
+
+#[test]
+fn an_original_of_which_nothing_else_has_the_bytes_never_goes_to_its_folder() {
+    let scene = Scene::with_done();
+    scene.write(QUARANTINED, b"text");
+    scene.write("F", b"new");
+    let recovered = recover_in(&scene, QUARANTINED, &mut Vec::new());
+    assert_eq!(recovered, Recovered::Original("F.dwindle-conflict-1".into()));
+    assert_eq!(fs::read_dir(scene.path("done")).unwrap().count(), 0);
 }

@@ -1,0 +1,111 @@
+//! Surplus outputs of a watch: which they are, and their end.
+
+use std::fs::canonicalize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::model::{Error, Escaped, Surplus};
+use crate::policy::{Kept, Select, Watch};
+use crate::storage::{Folder, Outputs, Removal};
+
+use super::job::{Cancel, Retained};
+
+/// So many are removed in one go.
+const MOST: usize = 1024;
+
+/// A watch, with its folders open.
+pub(super) struct Retention<'a> {
+    pub(super) watch: &'a Watch,
+    pub(super) select: &'a Arc<Select>,
+    pub(super) source: &'a Folder,
+    /// Of the outputs, where it is another one.
+    pub(super) output: Option<&'a Folder>,
+}
+
+impl Retention<'_> {
+    /// Removes what is surplus, and tells `warn` what cannot be. `others` are the folders of other watches.
+    pub(super) fn apply(&self, others: &[PathBuf], cancel: &Cancel, warn: &mut dyn FnMut(&Error)) -> Retained {
+        let mut retained = Retained::default();
+        let foreign = self.foreign(others);
+        let outputs = self.outputs(&foreign);
+        let surplus = match self.find(&outputs, others, cancel) {
+            Ok(surplus) => surplus,
+            Err(error) => {
+                warn(&error);
+                return retained;
+            }
+        };
+        retained.again = surplus.len() > MOST;
+        for (output, why) in surplus.into_iter().take(MOST) {
+            if cancel.is_cancelled() {
+                break;
+            }
+            match outputs.remove(&output) {
+                Ok(Removal::Removed) => retained.removed.push((outputs.folder.path().join(&output.path), why)),
+                Ok(Removal::Left) => {}
+                Ok(Removal::Busy) => retained.again = true,
+                Err(error) => warn(&error),
+            }
+        }
+        retained
+    }
+
+    /// What would be removed, as whole paths.
+    #[cfg(feature = "cli")]
+    pub(super) fn prospects(&self, others: &[PathBuf]) -> Result<Vec<(PathBuf, Surplus)>, Error> {
+        let foreign = self.foreign(others);
+        let outputs = self.outputs(&foreign);
+        let surplus = self.find(&outputs, others, &Cancel::default())?.into_iter();
+        let whole = |(output, why): (Kept, Surplus)| (outputs.folder.path().join(output.path), why);
+        Ok(surplus.map(whole).collect())
+    }
+
+    fn find(&self, outputs: &Outputs<'_>, others: &[PathBuf], cancel: &Cancel) -> Result<Vec<(Kept, Surplus)>, Error> {
+        if self.is_shared(others) {
+            let message = format!(
+                "another watch puts its .gz there too, and whose one is cannot be told; nothing in {} is removed",
+                Escaped(outputs.folder.path())
+            );
+            return Err(Error::permanent(
+                crate::model::Step::Remove,
+                outputs.folder.path(),
+                message,
+            ));
+        }
+        let found = outputs.find(&|| cancel.is_cancelled())?;
+        if cancel.is_cancelled() {
+            return Ok(Vec::new());
+        }
+        Ok(self.watch.retention.surplus(found, SystemTime::now()))
+    }
+
+    fn outputs<'b>(&'b self, foreign: &'b [PathBuf]) -> Outputs<'b> {
+        Outputs {
+            source: self.source,
+            folder: self.output.unwrap_or(self.source),
+            select: self.select,
+            foreign,
+            settle: self.watch.settle,
+            writer_check: self.watch.writer_check,
+        }
+    }
+
+    /// The others' folders below that of our outputs, relative to it.
+    fn foreign(&self, others: &[PathBuf]) -> Vec<PathBuf> {
+        let own = real(&self.watch.output_folder());
+        let below = |other: &PathBuf| Some(real(other).strip_prefix(&own).ok()?.to_owned());
+        let below = others.iter().filter_map(below);
+        below.filter(|folder| !folder.as_os_str().is_empty()).collect()
+    }
+
+    fn is_shared(&self, others: &[PathBuf]) -> bool {
+        let own = real(&self.watch.output_folder());
+        others.iter().any(|other| real(other) == own)
+    }
+}
+
+/// The path without links, as far as it is there.
+fn real(path: &Path) -> PathBuf {
+    canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
