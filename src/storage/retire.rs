@@ -416,7 +416,7 @@ impl Moved {
         let has_writer = self.leased
             && (!lease::is_held(&self.file) || {
                 lease::release(&self.file);
-                lease::has_writer(&self.file)
+                matches!(lease::take(&self.file), Err(NoLease::Writer))
             });
         let now = Status::of(&self.file).map(|status| (status.fingerprint.size, status.fingerprint.modified));
         has_writer || now.is_ok_and(|now| now != (self.fingerprint.size, self.fingerprint.modified))
