@@ -21,7 +21,7 @@ use std::{env, fs};
 use codec::{Alone, Header, Packed};
 use divan::Bencher;
 use divan::counter::BytesCount;
-use model::Level;
+use model::{Format, Level};
 
 fn main() {
     let engine = if cfg!(feature = "libdeflate") {
@@ -57,12 +57,18 @@ static SMALL: LazyLock<&[u8]> = LazyLock::new(|| &LARGE[..4096]);
 
 #[divan::bench(args = 1..=9, sample_count = 15)]
 fn compress_large(bencher: Bencher<'_, '_>, level: u8) {
-    compress(bencher, &LARGE, level);
+    compress(bencher, &LARGE, gzip(level));
 }
 
 #[divan::bench(args = 1..=9)]
 fn compress_small(bencher: Bencher<'_, '_>, level: u8) {
-    compress(bencher, &SMALL, level);
+    compress(bencher, &SMALL, gzip(level));
+}
+
+#[cfg(feature = "zstd")]
+#[divan::bench(args = [1, 3, 6, 9, 12, 19], sample_count = 15)]
+fn compress_large_zstd(bencher: Bencher<'_, '_>, level: u8) {
+    compress(bencher, &LARGE, Format::Zstd.level(level).expect("a level"));
 }
 
 #[divan::bench]
@@ -79,10 +85,10 @@ fn holds(bencher: Bencher<'_, '_>) {
     let (member, _) = member();
     bencher
         .counter(BytesCount::new(LARGE.len()))
-        .bench_local(|| codec::holds(&member[..], &LARGE[..], |_| Ok::<_, ()>(())).expect("it is read"));
+        .bench_local(|| codec::holds(Format::Gzip, &member[..], &LARGE[..], |_| Ok::<_, ()>(())).expect("it is read"));
 }
 
-fn compress(bencher: Bencher<'_, '_>, content: &[u8], level: u8) {
+fn compress(bencher: Bencher<'_, '_>, content: &[u8], level: Level) {
     bencher
         .counter(BytesCount::new(content.len()))
         .bench_local(|| pack(content, io::sink(), level));
@@ -90,12 +96,15 @@ fn compress(bencher: Bencher<'_, '_>, content: &[u8], level: u8) {
 
 fn member() -> (Vec<u8>, Packed) {
     let mut member = Vec::new();
-    let packed = pack(&LARGE, &mut member, 6);
+    let packed = pack(&LARGE, &mut member, Level::default());
     (member, packed)
 }
 
-fn pack(content: &[u8], output: impl Write, level: u8) -> Packed {
-    let level = Level::new(level).expect("a level");
+fn gzip(level: u8) -> Level {
+    Level::new(level).expect("a level")
+}
+
+fn pack(content: &[u8], output: impl Write, level: Level) -> Packed {
     codec::compress(content, output, &Header::default(), level, &Alone, |_| Ok::<_, ()>(())).expect("it is compressed")
 }
 

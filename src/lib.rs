@@ -53,6 +53,7 @@
 //! | feature | adds |
 //! | --- | --- |
 //! | `libdeflate` | the faster engine, libdeflate, which is C: larger files are compressed in less time and become smaller |
+//! | `zstd` | `Format::Zstd`: `FILE.zst` instead of `FILE.gz`, by the format's own library, which is C |
 //! | `watch` | `NotifyWatcher`: the kernel's events, by inotify(7) |
 //! | `smol` | `runtime::Smol`: the adapter to smol |
 //! | `config` | for the program: its TOML configuration |
@@ -68,7 +69,7 @@
 //! | --- | --- | --- |
 //! | 0 | `model` | plain values: errors, reasons, counts, fingerprints, the [`Observer`] |
 //! | 1 | `policy` | every decision: whose file, ready or not, when to look again |
-//! | 1 | `codec` | bytes in, one verified gzip member out |
+//! | 1 | `codec` | bytes in, one verified gzip member or Zstandard frame out |
 //! | 1 | `runtime` | the [`Runtime`] trait, its adapters, the wait group |
 //! | 2 | `storage` | every system call on a watched file, and the commit |
 //! | 3 | `agent` | channels, the pool of workers, the drain |
@@ -104,7 +105,7 @@ pub use agent::{
 };
 #[cfg(feature = "watch")]
 pub use daemon::NotifyWatcher;
-pub use model::{Class, Error, Failure, Level, Observer, Reason, Report, Step, Surplus};
+pub use model::{Class, Error, Failure, Format, Level, Observer, Reason, Report, Step, Surplus};
 pub use policy::{OnConflict, PatternError, Preset, Watch, WatchId, WatcherChoice, WriterCheck};
 pub use runtime::Runtime;
 
@@ -128,7 +129,16 @@ mod tests {
 
         value::<(Agent, AgentBuilder, AgentError, Events, Snapshot, Report)>();
         value::<(FileOptions, FileOutcome, Error, PatternError, Reason, Class, Step)>();
-        value::<(Watch, WatchId, Level, Preset, OnConflict, WatcherChoice, WriterCheck)>();
+        value::<(
+            Watch,
+            WatchId,
+            Format,
+            Level,
+            Preset,
+            OnConflict,
+            WatcherChoice,
+            WriterCheck,
+        )>();
         value::<runtime::Threads>();
         #[cfg(feature = "smol")]
         value::<runtime::Smol>();

@@ -66,7 +66,10 @@ fn keep_keeps_the_original_and_is_said_with_other_flags_together() {
     assert_eq!(fs::read(sandbox.path("f")).unwrap(), original.content);
     let output = compress(&sandbox, "-k f").finish().expect_code(0);
     assert_eq!(output.report().skipped, 1, "{output}");
-    assert_eq!(output.stderr, "dwindle: f: skipped: its .gz is there and up to date\n");
+    assert_eq!(
+        output.stderr,
+        "dwindle: f: skipped: its compressed file is there and up to date\n"
+    );
     let gz = sandbox.file("f.gz", "something else");
     let time = sandbox.path("f").metadata().unwrap().modified().unwrap();
     while_none_is_started(|| fs::File::options().append(true).open(gz)?.set_modified(time)).unwrap();

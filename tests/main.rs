@@ -67,6 +67,8 @@ mod stopping;
 mod tidiness;
 /// `dwindle run`: what it costs to wait.
 mod waiting;
+/// The other format, from the command line and in a watch.
+mod zstd;
 
 /// What the tests stand on: folders, seeded data, the program under test, and how its outputs are read back.
 mod support;

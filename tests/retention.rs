@@ -207,7 +207,7 @@ fn of_a_shared_output_folder_nothing_is_removed_and_that_is_said() {
         .args([&config]);
     let output = run.finish().expect_code(0);
     assert!(
-        output.stderr.contains("another watch puts its .gz there too"),
+        output.stderr.contains("another watch puts its outputs there too"),
         "{output}"
     );
     assert_eq!(names_below(&shared), ["a.csv.gz"]);

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use rustix::io::Errno;
 
 use crate::codec::{Alone, Helpers};
-use crate::model::{Error, Level, Observer, Reason, Step};
+use crate::model::{Error, Format, Level, Observer, Reason, Step};
 use crate::policy::{OnConflict, Select, WriterCheck, compressed_suffix};
 use crate::storage::{
     Candidate, Folder, Look, Place, Places, Plan, Recovered, Renew, Rules, Syncs, is_leftover, look, quarantine_of,
@@ -23,7 +23,7 @@ use super::pool::Worked;
 /// How long a writer that comes late is waited for: a person waits, too.
 const HOLD: Duration = Duration::from_millis(20);
 
-/// How [`compress_file`] compresses. By default at level 6, beside the original, which is removed.
+/// How [`compress_file`] compresses. By default with gzip at level 6, beside the original, which is removed.
 #[derive(Clone, Debug, Default)]
 pub struct FileOptions {
     level: Level,
@@ -33,7 +33,13 @@ pub struct FileOptions {
 }
 
 impl FileOptions {
-    /// The level; 6 unless given.
+    /// What files become, at the format's default level; gzip unless given.
+    #[must_use]
+    pub fn with_format(self, format: Format) -> Self {
+        self.with_level(format.default_level())
+    }
+
+    /// The level, and with it the format; gzip's 6 unless given.
     #[must_use]
     pub fn with_level(mut self, level: Level) -> Self {
         self.level = level;
@@ -47,14 +53,14 @@ impl FileOptions {
         self
     }
 
-    /// Whether a `.gz` with other content is replaced; otherwise that is a failure.
+    /// Whether an output with other content is replaced; otherwise that is a failure.
     #[must_use]
     pub fn with_replace(mut self, replace: bool) -> Self {
         self.replace = replace;
         self
     }
 
-    /// The folder for the `.gz`, made where it is missing; otherwise the `.gz` is made beside the original.
+    /// The folder for the output, made where it is missing; otherwise the output is made beside the original.
     #[must_use]
     pub fn with_output_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.output_dir = Some(folder.into());
@@ -69,21 +75,21 @@ pub enum FileOutcome {
     /// It is compressed, verified and durable, and the original removed unless it was to be kept.
     #[non_exhaustive]
     Compressed {
-        /// The path of the `.gz`: relative where that of the file, or of the output folder, was.
+        /// The path of the output: relative where that of the file, or of the output folder, was.
         output: PathBuf,
         /// Bytes of the original.
         bytes_in: u64,
-        /// Bytes of the `.gz`.
+        /// Bytes of the output.
         bytes_out: u64,
     },
     /// It was left as it is.
     Skipped(Reason),
 }
 
-/// Compresses one file to `FILE.gz`, with the same promise as a watch's, but without waiting for it to settle. The metadata, too, is the
+/// Compresses one file to `FILE.gz`, or `FILE.zst`, with the same promise as a watch's, but without waiting for it to settle. The metadata, too, is the
 /// original's.
 ///
-/// Needs no runtime. Blocks for as long as it takes to read the file, write the `.gz`, read that back, fsync(2) all of it, and wait 30 ms for
+/// Needs no runtime. Blocks for as long as it takes to read the file, write the output, read that back, fsync(2) all of it, and wait 30 ms for
 /// late writers; in an async program, call it where blocking is allowed. It may be called from several threads at once.
 ///
 /// ```
@@ -104,7 +110,7 @@ pub enum FileOutcome {
 ///
 /// # Errors
 ///
-/// When a step fails, when somebody has the file open for writing or changes it meanwhile, and when a `.gz` with other content has the name. The original is
+/// When a step fails, when somebody has the file open for writing or changes it meanwhile, and when an output with other content has the name. The original is
 /// still there then, and no other file is.
 pub fn compress_file(path: impl AsRef<Path>, options: &FileOptions) -> Result<FileOutcome, Error> {
     let path = path.as_ref();
@@ -216,10 +222,11 @@ impl Desk {
     pub(super) fn conclude(&self, path: &Path, attempt: Attempt) -> Attempt {
         match attempt {
             Attempt::Skipped(Reason::NameTaken) => {
+                let suffix = self.options.level.format().suffix();
                 let message = if self.options.replace {
-                    "what has the name of its .gz is no regular file, and only those are replaced"
+                    format!("what has the name of its {suffix} is no regular file, and only those are replaced")
                 } else {
-                    "a .gz of that name is there already, with other content"
+                    format!("a {suffix} of that name is there already, with other content")
                 };
                 let cause = io::Error::new(io::ErrorKind::AlreadyExists, message);
                 Attempt::Failed(Error::new(Step::Publish, path, cause))
@@ -302,7 +309,8 @@ impl Desk {
     ) -> Result<Worked<Attempt>, Error> {
         let path = named.path.as_path();
         if !self.claim_output(named) {
-            let message = "another of these files has the same name, and its .gz goes to the same folder";
+            let suffix = self.options.level.format().suffix();
+            let message = format!("another of these files has the same name, and its {suffix} goes to the same folder");
             return Err(Error::permanent(Step::Publish, path, message));
         }
         let work = Work {

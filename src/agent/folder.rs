@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::codec::Helpers;
-use crate::model::{Error, Escaped, Level, Observer, Reason, Step};
+use crate::model::{Error, Escaped, Format, Level, Observer, Reason, Step};
 use crate::policy::{self, Select, Watch, WatcherChoice};
 use crate::storage::{
     Candidate, Folder, Look, Places, Plan, Recovered, Renew, Rules, Scan, Sight, is_gone, is_leftover, look, recover,
@@ -78,7 +78,7 @@ impl WatchedFolder {
                 writer_check: watch.writer_check,
                 siblings: Arc::default(),
             },
-            level: watch.level.unwrap_or(level),
+            level: watch.level_or(level),
             root: Mutex::new(Arc::new(root)),
             native: Arc::new(Mutex::new(native)),
             watch,
@@ -152,7 +152,7 @@ impl WatchedFolder {
         let root = self.root_for_work()?;
         let parent = match root.folder.folder_or_self(folder) {
             Err(error) if is_gone(&error) => {
-                self.withdraw(&root, None, file)?;
+                self.withdraw(&root, None, file, None)?;
                 return Ok(Worked::Ended(Attempt::Gone));
             }
             parent => parent?,
@@ -211,12 +211,15 @@ impl WatchedFolder {
         match &found {
             // The former waits for its marker as it is.
             Look::Pass(Reason::NoMarker(_)) | Look::Ready(_) | Look::NotYet(_) | Look::InUse => {}
-            Look::Gone | Look::IsFolder | Look::Pass(_) => self.withdraw(root, Some(&**parent), file)?,
+            Look::Gone | Look::IsFolder | Look::Pass(_) => self.withdraw(root, Some(&**parent), file, None)?,
         }
         Ok(Worked::Ended(match found {
             // Without its marker it is as good as not there yet: the marker's event tells of it.
             Look::Gone | Look::Pass(Reason::NoMarker(_)) => Attempt::Gone,
-            Look::Ready(candidate) => return Ok(self.commit(root, parent, file, candidate, helpers, cancel)),
+            Look::Ready(candidate) => {
+                self.withdraw(root, Some(&**parent), file, Some(self.watch.format))?;
+                return Ok(self.commit(root, parent, file, candidate, helpers, cancel));
+            }
             Look::Pass(reason) => {
                 self.say_once(&reason);
                 Attempt::Skipped(reason)
@@ -241,12 +244,12 @@ impl WatchedFolder {
         found
     }
 
-    /// An output that follows its original goes where that will get no new one.
-    fn withdraw(&self, root: &Root, parent: Option<&Folder>, file: &Path) -> Result<(), Error> {
+    /// An output that follows its original goes where that will get no new one, which it will in the format that is `coming`.
+    fn withdraw(&self, root: &Root, parent: Option<&Folder>, file: &Path, coming: Option<Format>) -> Result<(), Error> {
         if !self.watch.outputs_follow() {
             return Ok(());
         }
-        root.withdraw(&self.watch.path, parent, file, &*self.observer)
+        root.withdraw(&self.watch.path, parent, file, coming, &*self.observer)
     }
 
     fn commit(
@@ -458,12 +461,12 @@ impl FolderWalk {
                 Ok(Some(status)) if status.is_file() => Ok(()),
                 Ok(_) => self
                     .root
-                    .withdraw(self.root.folder.path(), Some(&parent), original, &*self.observer),
+                    .withdraw(self.root.folder.path(), Some(&parent), original, None, &*self.observer),
                 Err(error) => Err(error),
             },
             Err(error) if is_gone(&error) => {
                 self.root
-                    .withdraw(self.root.folder.path(), None, original, &*self.observer)
+                    .withdraw(self.root.folder.path(), None, original, None, &*self.observer)
             }
             Err(error) => Err(error),
         };

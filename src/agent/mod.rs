@@ -113,7 +113,7 @@ impl AgentBuilder {
         self
     }
 
-    /// The level for watches that have none of their own ([`Watch::with_level`]). Default: 6.
+    /// The level for watches of its format that have none of their own ([`Watch::with_level`]). Default: gzip's 6.
     pub fn level(mut self, level: Level) -> Self {
         self.level = level;
         self

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::model::{Error, Level, Reason, Surplus};
+use crate::model::{Error, Format, Reason, Surplus};
 use crate::policy::{Select, Watch};
 use crate::storage::{Candidate, Folder, Foreseen, Look, Pair, Rules, foresee, is_gone, look};
 
@@ -132,7 +132,7 @@ impl<'a> Outlook<'a> {
 
     fn foresee(&self, file: &Path, parent: &Folder, candidate: &Candidate) -> Result<Prospect, Error> {
         let bytes = candidate.status.fingerprint.size;
-        let plan = plan_of(self.watch, Level::default());
+        let plan = plan_of(self.watch, self.watch.format.default_level());
         let apart = self.output_below(file.parent().unwrap_or(Path::new("")))?;
         let foreseen = match apart.as_ref().or((self.watch.output_dir.is_none()).then_some(parent)) {
             Some(output) => foresee(candidate, parent, output, plan)?,
@@ -167,7 +167,18 @@ impl<'a> Outlook<'a> {
             return Ok(false);
         };
         let parent = parent.as_ref();
-        Ok(Pair { parent, output, name }.find_outdated()?.is_some())
+        for format in Format::ALL {
+            let pair = Pair {
+                parent,
+                output,
+                name,
+                format: *format,
+            };
+            if pair.find_outdated()?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn output_below(&self, relative: &Path) -> Result<Option<Folder>, Error> {

@@ -64,7 +64,7 @@ impl Retention<'_> {
     fn find(&self, outputs: &Outputs<'_>, others: &[PathBuf], cancel: &Cancel) -> Result<Vec<(Kept, Surplus)>, Error> {
         if self.is_shared(others) {
             let message = format!(
-                "another watch puts its .gz there too, and whose one is cannot be told; nothing in {} is removed",
+                "another watch puts its outputs there too, and whose one is cannot be told; nothing in {} is removed",
                 Escaped(outputs.folder.path())
             );
             return Err(Error::permanent(
@@ -85,6 +85,7 @@ impl Retention<'_> {
             source: self.source,
             folder: self.output.unwrap_or(self.source),
             select: self.select,
+            format: self.watch.format,
             foreign,
             settle: self.watch.settle,
             writer_check: self.watch.writer_check,

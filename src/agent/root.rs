@@ -4,7 +4,7 @@ use std::fs::canonicalize;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::model::{Error, Escaped, Observer, Step};
+use crate::model::{Error, Escaped, Format, Observer, Step};
 use crate::policy::{Select, Watch};
 use crate::storage::{Folder, Pair, Place, Places};
 
@@ -68,13 +68,14 @@ impl Root {
         }
     }
 
-    /// Removes the output of a file that will get no new one, where it follows its original and is not up to date. `parent` is the file's
-    /// folder, if that is there.
+    /// Removes the outputs of a file that will get no new ones, where they follow their original and are not up to date; not that in the
+    /// format that is `coming`. `parent` is the file's folder, if that is there.
     pub(super) fn withdraw(
         &self,
         watched: &Path,
         parent: Option<&Folder>,
         file: &Path,
+        coming: Option<Format>,
         observer: &dyn Observer,
     ) -> Result<(), Error> {
         let (Some(relative), Some(name)) = (file.parent(), file.file_name()) else {
@@ -87,8 +88,16 @@ impl Root {
         let Some(output) = apart.as_ref().or(parent.filter(|_| self.output.is_none())) else {
             return Ok(());
         };
-        if let Some(output) = (Pair { parent, output, name }).remove_outdated()? {
-            observer.withdrawn(watched, file, &output);
+        for format in Format::ALL.iter().filter(|format| coming != Some(**format)) {
+            let pair = Pair {
+                parent,
+                output,
+                name,
+                format: *format,
+            };
+            if let Some(output) = pair.remove_outdated()? {
+                observer.withdrawn(watched, file, &output);
+            }
         }
         Ok(())
     }

@@ -11,9 +11,10 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::level::{LevelDigit, check_level, format_parser, parse_level};
 use super::version;
-use crate::daemon::logging::{Color, Format};
-use crate::model::{Escaped, Level};
+use crate::daemon::logging::{Color, Format as LogFormat};
+use crate::model::{Escaped, Format, Level};
 
 /// Watches folders and turns every finished file into FILE.gz: once, and without losing a byte.
 #[derive(Debug, Parser)]
@@ -63,9 +64,9 @@ pub(crate) struct Common {
     )]
     pub(crate) workers: Option<NonZeroUsize>,
 
-    /// Compression level, 1 (fastest) to 9 (smallest) [default: 6]
+    /// Compression level, 1 (fastest) to 9 (smallest) [default: 6]; with --format zstd to 19 [default: 3]
     #[arg(long, global = true, value_name = "N", value_parser = parse_level, env = "DWINDLE_LEVEL", hide_env = true)]
-    pub(crate) level: Option<Level>,
+    level: Option<u8>,
 
     /// Log more: -v what is skipped, -vv everything
     #[arg(short, long, global = true, action = ArgAction::Count, env = "DWINDLE_VERBOSE", hide_env = true)]
@@ -85,7 +86,7 @@ pub(crate) struct Common {
         env = "DWINDLE_LOG_FORMAT",
         hide_env = true
     )]
-    pub(crate) log_format: Option<Format>,
+    pub(crate) log_format: Option<LogFormat>,
 
     #[arg(
         long,
@@ -106,6 +107,11 @@ impl Common {
     /// How many steps more (or, negative, less) to log than the configuration says.
     pub(crate) fn verbosity(&self) -> i16 {
         i16::from(self.verbose) - i16::from(self.quiet)
+    }
+
+    /// The level that is asked for, on the scale of the format.
+    pub(crate) fn level_of(&self, format: Format) -> Option<Level> {
+        self.level.and_then(|number| format.level(number))
     }
 }
 
@@ -167,11 +173,22 @@ pub(crate) struct Compress {
     #[arg(short, long)]
     pub(crate) keep: bool,
 
-    /// Put the .gz files into DIR instead of beside the originals
+    /// What to compress to: gzip makes FILE.gz, zstd makes FILE.zst [default: gzip]
+    #[arg(
+        long,
+        value_name = "gzip|zstd",
+        value_parser = format_parser(),
+        default_value = "gzip",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    pub(crate) format: Format,
+
+    /// Put the compressed files into DIR instead of beside the originals
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output_dir: Option<PathBuf>,
 
-    /// Replace a .gz that is there already
+    /// Replace a compressed file that is there already
     #[arg(short, long)]
     pub(crate) force: bool,
 
@@ -227,15 +244,36 @@ impl Cli {
             return Err(command.error(ErrorKind::ArgumentConflict, sentence));
         }
         if let Action::Compress(compress) = &mut cli.command
-            && let Some(level) = compress.digit.0.take()
+            && let Some(level) = compress.digit.take()
         {
             cli.common.level = Some(level);
         }
-        if cli.common.level.is_none() {
-            let level = level_of_variable().map_err(|sentence| command.error(ErrorKind::ValueValidation, sentence))?;
-            cli.common.level = level;
-        }
+        cli.settle_level()
+            .map_err(|sentence| command.error(ErrorKind::ValueValidation, sentence))?;
         Ok(cli)
+    }
+
+    /// Of several levels the one that counts: that of the variable only where no option says one.
+    fn settle_level(&mut self) -> Result<(), String> {
+        let format = match &self.command {
+            Action::Compress(compress) => compress.format,
+            _ => Format::default(),
+        };
+        if let Some(number) = self.common.level {
+            return check_level(number, format);
+        }
+        // Not left to clap, which sees a contradiction between the variable and `-9`.
+        let Some(value) = env::var_os("DWINDLE_LEVEL").filter(|value| !value.is_empty()) else {
+            return Ok(());
+        };
+        let number = parse_level(&value.to_string_lossy()).and_then(|number| {
+            check_level(number, format)?;
+            Ok(number)
+        });
+        let number =
+            number.map_err(|sentence| format!("DWINDLE_LEVEL is \"{}\": {sentence}", Escaped(Path::new(&value))))?;
+        self.common.level = Some(number);
+        Ok(())
     }
 
     /// What cannot be meant together, and the command it was said to.
@@ -290,55 +328,6 @@ fn closing() -> String {
     )
 }
 
-/// A level as gzip takes it, `-1` to `-9`. The last of several counts, and so it does between these and `--level`.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct LevelDigit(Option<Level>);
-
-impl LevelDigit {
-    const IDS: [&'static str; 9] = ["-1", "-2", "-3", "-4", "-5", "-6", "-7", "-8", "-9"];
-
-    fn argument(id: &'static str) -> Arg {
-        let short = id.chars().last().unwrap_or_default();
-        let argument = Arg::new(id)
-            .short(short)
-            .action(ArgAction::SetTrue)
-            .overrides_with_all(Self::IDS)
-            .overrides_with("level");
-        match id {
-            "-1" => argument.long("fast").help("Compress fastest; -2 to -8 lie between"),
-            "-9" => argument.long("best").help("Compress smallest"),
-            _ => argument.hide(true),
-        }
-    }
-}
-
-impl Args for LevelDigit {
-    fn augment_args(command: Command) -> Command {
-        command.args(Self::IDS.map(Self::argument))
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
-}
-
-impl FromArgMatches for LevelDigit {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut given = (1..).zip(Self::IDS).filter(|(_, id)| matches.get_flag(id));
-        Ok(LevelDigit(given.next().and_then(|(number, _)| Level::new(number))))
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
-}
-
-fn parse_level(text: &str) -> Result<Level, String> {
-    let level = text.parse().ok().and_then(Level::new);
-    level.ok_or_else(|| "a level is a number from 1 (fastest) to 9 (smallest)".to_owned())
-}
-
 fn parse_workers(text: &str) -> Result<NonZeroUsize, String> {
     let workers = text.parse().ok().filter(|workers: &NonZeroUsize| workers.get() <= 1024);
     workers.ok_or_else(|| "the number of workers is a whole number from 1 to 1024".to_owned())
@@ -364,18 +353,7 @@ fn name_variable(mut error: clap::Error, command: &Command) -> clap::Error {
     error
 }
 
-/// The level of the variable, which counts where no option says one. Not left to clap, which sees a contradiction between the variable
-/// and `-9`.
-fn level_of_variable() -> Result<Option<Level>, String> {
-    match env::var_os("DWINDLE_LEVEL").filter(|value| !value.is_empty()) {
-        None => Ok(None),
-        Some(value) => parse_level(&value.to_string_lossy())
-            .map(Some)
-            .map_err(|sentence| format!("DWINDLE_LEVEL is \"{}\": {sentence}", Escaped(Path::new(&value)))),
-    }
-}
-
-/// `DWINDLE_WORKERS=` in a file of variables means that it is not set. `DWINDLE_LEVEL` is for [`level_of_variable`].
+/// `DWINDLE_WORKERS=` in a file of variables means that it is not set. `DWINDLE_LEVEL` is for [`Cli::settle_level`].
 fn forget_variable(argument: Arg) -> Arg {
     let empty = argument
         .get_env()
@@ -396,8 +374,9 @@ mod tests {
         Cli::parse_from(line.split(' ').map(OsString::from))
     }
 
-    fn level(number: u8) -> Option<Level> {
-        Level::new(number)
+    #[allow(clippy::unnecessary_wraps)] // as the field has it
+    fn level(number: u8) -> Option<u8> {
+        Some(number)
     }
 
     fn paths(names: &[&str]) -> Vec<PathBuf> {
@@ -501,6 +480,9 @@ mod tests {
             ("dwindle --level 3 compress -9 --level 4 a", level(4)),
             ("dwindle --level 3 compress a", level(3)),
             ("dwindle run --level 7", level(7)),
+            ("dwindle compress --format zstd --level 19 a", level(19)),
+            ("dwindle --level 19 compress --format zstd a", level(19)),
+            ("dwindle compress --format zstd -9 a", level(9)),
         ];
         for (line, level) in table {
             assert_eq!(parse(line).unwrap().common.level, level, "{line}");
@@ -515,7 +497,7 @@ mod tests {
             level: level(2),
             verbose: 2,
             quiet: 1,
-            log_format: Some(Format::Json),
+            log_format: Some(LogFormat::Json),
             color: Color::Never,
         };
         let options = "-c a --config b -vvq -j3 --level 2 --log-format json --color never";
@@ -534,6 +516,15 @@ mod tests {
             ("dwindle compress", "<PATH>"),
             ("dwindle compress --level 0 a", "from 1 (fastest) to 9 (smallest)"),
             ("dwindle compress --level 10 a", "from 1 (fastest) to 9 (smallest)"),
+            ("dwindle compress --level x a", "from 1 (fastest) to 9 (smallest)"),
+            ("dwindle compress --level 300 a", "from 1 (fastest) to 9 (smallest)"),
+            (
+                "dwindle compress --format zstd --level 20 a",
+                "from 1 (fastest) to 19 (smallest)",
+            ),
+            ("dwindle run --level 10", "from 1 (fastest) to 9 (smallest)"),
+            ("dwindle run --format zstd", "--format"),
+            ("dwindle compress --format lz4 a", "gzip"),
             ("dwindle compress -0 a", "-0"),
             ("dwindle compress -j0 a", "--workers"),
             ("dwindle run -k", "-k"),

@@ -22,7 +22,8 @@ use crate::runtime::{Runtime, Smol, race};
 
 /// Runs the command to its end.
 pub(super) fn run(common: &Common, arguments: &Compress) -> Result<Exit> {
-    let level = common.level.unwrap_or_default();
+    let format = arguments.format;
+    let level = common.level_of(format).unwrap_or(format.default_level());
     if arguments.is_filter() {
         return filter(level);
     }
@@ -100,7 +101,7 @@ fn observer(common: &Common, arguments: &Compress) -> Arc<dyn Observer> {
     Arc::new(Both(progress, sentences))
 }
 
-/// Tells a person what became of the files that did not become a `.gz`, as gzip does.
+/// Tells a person what became of the files that were not compressed, as gzip does.
 struct Sentences {
     progress: Progress,
     verbosity: i16,
@@ -168,6 +169,7 @@ fn filter(level: Level) -> Result<Exit> {
         Err(CompressError::Read(error)) => Err(error).context("cannot read standard input"),
         Err(CompressError::Write(error)) => Err(error).context("cannot write standard output"),
         Err(CompressError::Wrong(what)) => anyhow::bail!("the output is wrong: {what}"),
+        Err(CompressError::Resized) => unreachable!("no length was promised"),
         Err(CompressError::Stopped(never)) => match never {},
     }
 }
@@ -177,8 +179,7 @@ fn compress_stream(
     output: File,
     level: Level,
 ) -> Result<(), CompressError<std::convert::Infallible>> {
-    let header = Header::default();
-    codec::compress(input, output, &header, level, &Alone, |_| Ok(()))?;
+    codec::compress(input, output, &Header::default(), level, &Alone, |_| Ok(()))?;
     Ok(())
 }
 

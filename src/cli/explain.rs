@@ -221,7 +221,7 @@ fn remedy(watch: &Watch, reason: &Reason) -> &'static str {
         Reason::HardLinks => "Looked at again at the next sweep, or when something happens to it",
         Reason::UpToDate => "Looked at again when it changes",
         Reason::NameTaken if watch.outputs_follow() => {
-            "That .gz is not dwindle's: remove it, or set on-conflict = \"replace\""
+            "That one is not dwindle's: remove it, or set on-conflict = \"replace\""
         }
         Reason::NoLease(_) | Reason::Protected => "Looked at again at the next sweep",
         _ => "So it stays for as long as it has this name, and the configuration this rule",

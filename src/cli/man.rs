@@ -17,7 +17,8 @@ pub(crate) fn page() -> Vec<u8> {
 
 const DESCRIPTION: &[&str] = &[
     "dwindle watches folders and turns every file that nobody writes to any more into FILE.gz, which holds the same bytes and has the \
-     owner, mode and times of the original. The original is removed once the .gz has been read back, compared and made durable.",
+     owner, mode and times of the original. The original is removed once the .gz has been read back, compared and made durable. \
+     On demand it is FILE.zst, compressed by zstd.",
     "Hidden files, files that are still being written, and what is compressed already are left alone.",
     "SIGINT or SIGTERM stops it: what is known is compressed first. Its last line says what it did.",
     "SIGHUP has run read its configuration again; one that is broken changes nothing. Without a configuration it is a stop.",
@@ -71,7 +72,7 @@ fn write_page(page: &mut Vec<u8>) -> io::Result<()> {
     definitions("EXIT STATUS", EXIT_STATUS).to_writer(page)?;
     definitions("FILES", FILES).to_writer(page)?;
     definitions("EXAMPLES", args::EXAMPLES).to_writer(page)?;
-    paragraphs("SEE ALSO", &["gzip(1), logrotate(8), inotify(7)"]).to_writer(page)
+    paragraphs("SEE ALSO", &["gzip(1), zstd(1), logrotate(8), inotify(7)"]).to_writer(page)
 }
 
 /// The program with what the help leaves out for brevity: which variable stands for an option.

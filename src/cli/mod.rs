@@ -9,6 +9,7 @@ mod descriptors;
 mod dry_run;
 mod exit;
 mod explain;
+mod level;
 mod man;
 mod print;
 mod progress;

@@ -10,8 +10,8 @@ use tracing_appender::non_blocking::WorkerGuard;
 use super::args::Common;
 use super::print;
 use crate::config::{self, Config, Diagnostic, Log, LogFormat, LogLevel};
-use crate::daemon::logging::{self, Format};
-use crate::model::{Escaped, Level};
+use crate::daemon::logging::{self, Format as LogLines};
+use crate::model::{Escaped, Format, Level};
 use crate::policy::Watch;
 
 /// The settings that hold, and what is odd about them.
@@ -61,7 +61,7 @@ impl Overrides {
     pub(super) fn of(common: &Common) -> Self {
         Overrides {
             workers: common.workers.map(usize::from),
-            level: common.level,
+            level: common.level_of(Format::Gzip),
         }
     }
 
@@ -70,7 +70,7 @@ impl Overrides {
         config.workers = self.workers.or(config.workers);
         config.level = self.level.unwrap_or(config.level);
         for watch in &mut config.watches {
-            watch.level.get_or_insert(config.level);
+            watch.level = Some(watch.level_or(config.level));
         }
         config
     }
@@ -104,9 +104,9 @@ pub(super) fn read_files(files: &[PathBuf], overrides: Overrides) -> Result<Setu
 /// Log events go to standard error from now on, until the guard is dropped.
 pub(super) fn log(common: &Common, log: Log) -> WorkerGuard {
     let format = common.log_format.unwrap_or(match log.format {
-        LogFormat::Auto => Format::Auto,
-        LogFormat::Text => Format::Text,
-        LogFormat::Json => Format::Json,
+        LogFormat::Auto => LogLines::Auto,
+        LogFormat::Text => LogLines::Text,
+        LogFormat::Json => LogLines::Json,
     });
     let level = match log.level {
         LogLevel::Error => LevelFilter::ERROR,

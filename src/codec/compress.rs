@@ -1,13 +1,14 @@
-//! Compression of a stream into one member.
+//! Compression of a stream, whatever the format.
 
 use std::io::{self, Read, Write};
 
-use super::STEP;
-use super::engine::{Best, Engine};
-use super::kept::{self, Lent};
-use super::member::{Digest, DigestBuilder, Header};
-use super::pipeline::{Helpers, Piece, Pipeline};
-use crate::model::Level;
+use super::digest::Digest;
+use super::gzip;
+use super::header::Header;
+use super::helpers::Helpers;
+#[cfg(feature = "zstd")]
+use super::zstd;
+use crate::model::{Format, Level};
 
 /// Why a compression ended early. What was written by then is worth nothing.
 #[derive(Debug)]
@@ -16,8 +17,11 @@ pub(crate) enum CompressError<E> {
     Read(io::Error),
     /// The output could not be written.
     Write(io::Error),
-    /// The deflate library failed, or what it made was not what was read: what is wrong, to complete "the output is wrong: …".
+    /// The compression library failed, or what it made was not what was read: what is wrong, to complete "the output is wrong: …".
     Wrong(&'static str),
+    /// The source is not as long as the header says.
+    #[cfg_attr(not(feature = "zstd"), allow(dead_code))]
+    Resized,
     /// `check` said to stop.
     Stopped(E),
 }
@@ -27,25 +31,30 @@ pub(crate) enum CompressError<E> {
 pub(crate) struct Packed {
     /// Of what was read.
     pub(crate) content: Digest,
-    /// Of what was written before the trailer. Not of the trailer too, which would hide much: the checksum of bytes followed by their own
-    /// checksum is always the same.
-    pub(crate) data: Digest,
+    /// Of what was written before the trailer. Not of a gzip trailer too, which would hide much: the checksum of bytes followed by their
+    /// own checksum is always the same.
+    pub(super) data: Digest,
+    pub(super) trailer: Option<[u8; 8]>,
 }
 
 impl Packed {
-    /// Of the whole member, in bytes.
+    /// Of the whole output, in bytes.
     pub(crate) fn length(&self) -> u64 {
-        self.data.length + self.content.trailer().len() as u64
+        self.data.length + self.trailer().len() as u64
+    }
+
+    pub(super) fn trailer(&self) -> &[u8] {
+        self.trailer.as_slice().as_flattened()
     }
 }
 
-/// Reads `source` to its end and writes it to `output` as one gzip member. Every block was decompressed and compared with what had been
-/// read before it was written.
+/// Reads `source` to its end and writes it to `output`, in the format of the level: one gzip member or one Zstandard frame. Every block
+/// was decompressed and compared with what had been read before it was written.
 ///
 /// `check` is called after each step of at most 256 KiB with the number of bytes read so far; its error stops the work. `output` gets
-/// large writes only, the whole member in one where it is small. Its bytes depend on the content, the header and the level alone: not on
-/// the `helpers` that a content of more than one block (2 MiB) finds. For each thread at work a few blocks are in memory. Blocks as source and
-/// output do.
+/// large writes only, the whole of it in one where it is small. Its bytes depend on the content, the header and the level alone: not on
+/// the `helpers` that a content of more than one block (2 MiB) finds, if its format can be made by several. For each thread at work a few
+/// blocks are in memory, and what the library needs for the level. Blocks as source and output do.
 pub(crate) fn compress<E>(
     source: impl Read,
     output: impl Write,
@@ -54,75 +63,9 @@ pub(crate) fn compress<E>(
     helpers: &dyn Helpers,
     check: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<Packed, CompressError<E>> {
-    compress_with::<Best, E>(source, output, header, level, helpers, check)
-}
-
-/// The same with an engine of one's choice.
-pub(super) fn compress_with<N: Engine, E>(
-    source: impl Read,
-    output: impl Write,
-    header: &Header<'_>,
-    level: Level,
-    helpers: &dyn Helpers,
-    mut check: impl FnMut(u64) -> Result<(), E>,
-) -> Result<Packed, CompressError<E>> {
-    let mut pipeline = Pipeline::<N, _>::new(source, level, helpers);
-    let mut member = MemberWriter::new(output, &header.encode(level));
-    while let Some(piece) = pipeline.next(&mut check)? {
-        member.append(&piece).map_err(CompressError::Write)?;
-    }
-    member.finish().map_err(CompressError::Write)
-}
-
-/// Writes a member, and digests of it.
-struct MemberWriter<W> {
-    output: W,
-    pending: Lent<Vec<u8>>,
-    content: DigestBuilder,
-    data: DigestBuilder,
-}
-
-impl<W: Write> MemberWriter<W> {
-    fn new(output: W, header: &[u8]) -> Self {
-        let mut pending = kept::buffer();
-        pending.extend_from_slice(header);
-        let mut data = DigestBuilder::default();
-        data.update(header);
-        MemberWriter {
-            output,
-            pending,
-            content: DigestBuilder::default(),
-            data,
-        }
-    }
-
-    fn append(&mut self, piece: &Piece) -> io::Result<()> {
-        let data = &piece.data;
-        self.content.append(piece.proven.content);
-        self.data.append(piece.proven.data);
-        if self.pending.len() + data.len() > STEP {
-            self.output.write_all(&self.pending)?;
-            self.pending.clear();
-        }
-        if data.len() > STEP {
-            return self.output.write_all(data);
-        }
-        self.pending.extend_from_slice(data);
-        Ok(())
-    }
-
-    fn finish(mut self) -> io::Result<Packed> {
-        let content = self.content.digest();
-        let trailer = content.trailer();
-        self.pending.extend(trailer);
-        self.output.write_all(&self.pending)?;
-        self.output.flush()?;
-        Ok(Packed {
-            content,
-            data: self.data.digest(),
-        })
+    match level.format() {
+        Format::Gzip => gzip::compress(source, output, header, level, helpers, check),
+        #[cfg(feature = "zstd")]
+        Format::Zstd => zstd::compress(source, output, header, level, check),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -10,7 +10,6 @@ use std::thread;
 
 use flate2::Decompress;
 
-use super::engine::Engine;
 use super::{BLOCK, STEP};
 use crate::model::Level;
 
@@ -31,7 +30,7 @@ struct Kept {
 
 impl Kept {
     /// One of this kind for this level, or else that which has been kept for longest, so that another one can take its place.
-    fn take_engine<N: Engine>(&mut self, level: Level) -> Option<Box<dyn Any + Send>> {
+    fn take_engine<N: Reusable>(&mut self, level: Level) -> Option<Box<dyn Any + Send>> {
         let fits = |engine: &Box<dyn Any + Send>| {
             let seat = engine.downcast_ref::<Seat<N>>();
             seat.is_some_and(|seat| seat.level == level)
@@ -76,6 +75,16 @@ pub(super) trait Keep: Sized {
     fn keep(self);
 }
 
+/// What a library needs to compress at a level, and what is made for one file can be used for the next.
+pub(super) trait Reusable: Send + 'static {
+    fn new(level: Level) -> Self;
+
+    /// Whether it takes so much memory that it is better made anew.
+    fn is_large(&self) -> bool {
+        false
+    }
+}
+
 /// An empty buffer with room for a step.
 pub(super) fn buffer() -> Lent<Vec<u8>> {
     let mut buffer = with_kept(|kept| kept.buffers.pop()).unwrap_or_default();
@@ -90,7 +99,7 @@ pub(super) fn room() -> Lent<Room> {
 }
 
 /// An engine of this kind for this level.
-pub(super) fn engine<N: Engine>(level: Level) -> Lent<Box<Seat<N>>> {
+pub(super) fn engine<N: Reusable>(level: Level) -> Lent<Box<Seat<N>>> {
     let kept = with_kept(|kept| kept.take_engine::<N>(level));
     let seat = kept.and_then(|engine| engine.downcast::<Seat<N>>().ok());
     let seat = seat.filter(|seat| seat.level == level);
@@ -144,9 +153,11 @@ impl Keep for Room {
     }
 }
 
-impl<N: Engine> Keep for Box<Seat<N>> {
+impl<N: Reusable> Keep for Box<Seat<N>> {
     fn keep(self) {
-        with_kept(|kept| kept.engines.push(self));
+        if !self.engine.is_large() {
+            with_kept(|kept| kept.engines.push(self));
+        }
     }
 }
 
@@ -182,9 +193,19 @@ impl<T: Keep> Drop for Lent<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::engine::Best;
-    use super::super::flate::Flate;
     use super::*;
+
+    struct State(Level);
+
+    impl Reusable for State {
+        fn new(level: Level) -> Self {
+            State(level)
+        }
+
+        fn is_large(&self) -> bool {
+            self.0.number() == 8
+        }
+    }
 
     #[test]
     fn a_buffer_comes_back_empty_and_a_grown_one_goes() {
@@ -201,7 +222,7 @@ mod tests {
             let (mut buffer, mut room) = (buffer(), room());
             buffer.extend(b"text");
             room.of(10).fill(7);
-            engine::<Best>(Level::default());
+            engine::<State>(Level::default());
             decompress();
         };
         thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(used))));
@@ -224,20 +245,33 @@ mod tests {
         let level = |number| Level::new(number).unwrap();
         let seat = |number| Seat {
             level: level(number),
-            engine: Flate::new(level(number)),
+            engine: State(level(number)),
         };
         let mut kept = Kept::default();
         for number in [1, 9, 1] {
             kept.engines.push(Box::new(seat(number)));
         }
-        let taken = kept.take_engine::<Flate>(level(9)).unwrap();
-        assert_eq!(taken.downcast::<Seat<Flate>>().unwrap().level, level(9));
+        let taken = kept.take_engine::<State>(level(9)).unwrap();
+        assert_eq!(taken.downcast::<Seat<State>>().unwrap().level, level(9));
         assert_eq!(kept.engines.len(), 2);
         // None fits, so that one goes.
-        assert!(kept.take_engine::<Flate>(level(9)).is_some());
+        assert!(kept.take_engine::<State>(level(9)).is_some());
         assert_eq!(kept.engines.len(), 1);
         kept.engines.clear();
-        assert!(kept.take_engine::<Flate>(level(9)).is_none());
-        assert_eq!(engine::<Best>(level(9)).level, level(9));
+        assert!(kept.take_engine::<State>(level(9)).is_none());
+        assert_eq!(engine::<State>(level(9)).level, level(9));
+    }
+
+    #[test]
+    fn a_large_one_is_not_kept() {
+        let large = Level::new(8).unwrap();
+        drop(engine::<State>(large));
+        assert!(with_kept(|kept| {
+            let mut seats = kept
+                .engines
+                .iter()
+                .filter_map(|engine| engine.downcast_ref::<Seat<State>>());
+            seats.all(|seat| seat.level != large)
+        }));
     }
 }

@@ -1,29 +1,29 @@
-//! Floor 1: bytes in, one gzip member (RFC 1952) out, and the way back. No paths, no files: readers and writers.
+//! Floor 1: bytes in, one gzip member (RFC 1952) or Zstandard frame (RFC 8878) out, and the way back. No paths, no files: readers and
+//! writers.
 //!
-//! The framing is ours and so is the digest that verification compares; an [`Engine`](engine::Engine) does the middle, block by block.
+//! A folder for each format; here is what they share, and the `match` that leads to them: [`compress()`], [`holds`], [`may_hold`],
+//! [`mark_of`].
+//! The digest that verification compares is ours, and no compression library's.
 
 mod compress;
-mod engine;
-mod flate;
+mod digest;
+mod gzip;
+mod header;
+mod helpers;
 mod kept;
-#[cfg(feature = "libdeflate")]
-mod libdeflate;
-mod member;
-mod pipeline;
-mod prove;
 #[cfg(test)]
 mod samples;
-#[cfg(feature = "libdeflate")]
-mod scan;
 mod source;
-mod stored;
 mod unpack;
 mod verify;
+#[cfg(feature = "zstd")]
+mod zstd;
 
 pub(crate) use compress::{CompressError, Packed, compress};
-pub(crate) use member::{Digest, Header, length_of_mark, marked_for, stored_length};
-pub(crate) use pipeline::{Alone, Help, Helpers};
-pub(crate) use verify::{HoldsError, VerifyError, holds, verify};
+pub(crate) use digest::Digest;
+pub(crate) use header::Header;
+pub(crate) use helpers::{Alone, Help, Helpers};
+pub(crate) use verify::{HoldsError, VerifyError, begins_as, holds, mark_of, may_hold, verify};
 
 /// How much is read at a time at most, and so how often the caller is asked whether to go on.
 const STEP: usize = 256 * 1024;

@@ -3,7 +3,6 @@
 use std::io::{self, Read};
 
 use super::compress::CompressError;
-use super::engine::Block;
 use super::kept::{self, Lent, Room};
 use super::{BLOCK, STEP};
 
@@ -16,6 +15,15 @@ pub(super) struct Blocks<R> {
     next: Option<Input>,
     /// How much is read in all.
     read: u64,
+}
+
+/// A part of the content.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Block<'a> {
+    /// What comes before it in the content, as much as is wanted at most.
+    pub(super) before: &'a [u8],
+    pub(super) bytes: &'a [u8],
+    pub(super) last: bool,
 }
 
 /// A block that owns its bytes.

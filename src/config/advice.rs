@@ -167,7 +167,7 @@ fn check_shared_output(first: &Entry, second: &Entry) -> Option<Diagnostic> {
     Some(
         warning
             .with_label(format!("the other one is at {there}"))
-            .with_help("files with the same name replace each other's .gz: use two folders, or \"number\""),
+            .with_help("files with the same name replace each other's outputs: use two folders, or \"number\""),
     )
 }
 
@@ -363,7 +363,7 @@ warning: two watches have the same `output-dir`, and `on-conflict` is \"replace\
    |
  7 | output-dir = \"/nowhere/out\"
    |              ^^^^^^^^^^^^^^ the other one is at x.toml:3
-   = help: files with the same name replace each other's .gz: use two folders, or \"number\"";
+   = help: files with the same name replace each other's outputs: use two folders, or \"number\"";
         assert_eq!(warnings(&text("replace")), [expected]);
         assert_eq!(warnings(&text("number")), [""; 0]);
     }

@@ -10,7 +10,7 @@ use globset::GlobBuilder;
 use super::advice::resolve;
 use super::diagnostic::Diagnostic;
 use super::logrotate::{self, Block};
-use crate::model::{Escaped, Reason};
+use crate::model::{Escaped, Format, Reason};
 use crate::policy::{Preset, Select, Watch};
 
 /// Compares the watches with logrotate's configuration. `places` are theirs, as `FILE:LINE`. Blocks on the file system.
@@ -53,22 +53,29 @@ fn check(block: &Block, pattern: &str, watch: &Watch, place: &str) -> Option<Dia
         }
         Err(_) => return None,
     }
+    let ours = watch.format.suffix();
     let keeps_all = settings.dates && settings.rotate < 0;
     if !settings.compress {
         // With dates and nothing ever removed there is nothing to lose sight of.
         let warning =
             block.warn_of_compression(format!("logrotate would lose sight of what is compressed in {folder}"));
         let label = format!(
-            "without `compress` it looks for {shown}, never for {shown}.gz: it neither counts nor removes that"
+            "without `compress` it looks for {shown}, never for {shown}{ours}: it neither counts nor removes that"
         );
         let help = format!("say `compress` and `delaycompress` here; the folder is watched by {place}");
         return (!keeps_all).then(|| warning.with_label(label).with_help(help));
     }
-    if settings.compress_suffix != ".gz" {
+    if settings.compress_suffix != ours {
         let warning = block.warn_of_suffix(format!("logrotate would lose sight of what is compressed in {folder}"));
         let suffix = &settings.compress_suffix;
-        let label = format!("it looks for {shown}{suffix}, never for {shown}.gz: it neither counts nor removes that");
-        let help = format!("leave compressext out here; the folder is watched by {place}");
+        let label =
+            format!("it looks for {shown}{suffix}, never for {shown}{ours}: it neither counts nor removes that");
+        let instead = match watch.format {
+            Format::Gzip => "leave compressext out here".to_owned(),
+            #[cfg(feature = "zstd")]
+            Format::Zstd => format!("say `compressext {ours}` here"),
+        };
+        let help = format!("{instead}; the folder is watched by {place}");
         return (!keeps_all).then(|| warning.with_label(label).with_help(help));
     }
     if !settings.delay_compress {
@@ -222,6 +229,22 @@ warning: logrotate would lose sight of what is compressed in log
         ] {
             assert_eq!(warnings(block, quiet), [""; 0]);
         }
+        assert_eq!(warnings(block, |watch| watch).len(), 1);
+    }
+
+    #[cfg(feature = "zstd")]
+    #[test]
+    fn the_suffix_is_that_of_the_watchs_format() {
+        let zstd = |watch: Watch| watch.with_format(Format::Zstd);
+        let block = "ROOT/log/*.log {\n compress\n delaycompress\n}\n";
+        let found = warnings(block, zstd);
+        assert!(
+            found.len() == 1 && found[0].contains("it looks for x.log.1.gz, never for x.log.1.zst"),
+            "{found:?}"
+        );
+        assert!(found[0].contains("say `compressext .zst` here"), "{found:?}");
+        let block = "ROOT/log/*.log {\n compress\n delaycompress\n compressext .zst\n}\n";
+        assert_eq!(warnings(block, zstd), [""; 0]);
         assert_eq!(warnings(block, |watch| watch).len(), 1);
     }
 

@@ -10,11 +10,13 @@ use toml::de::DeTable;
 
 use super::diagnostic::{Diagnostic, Document};
 use super::section::{Kind, Section};
+#[cfg(feature = "zstd")]
+use super::values::ZstdLevel;
 use super::values::{
     Argument, Count, Glob, HookTimeout, KeepCount, KeepFor, MarkerPattern, PollInterval, Size, Value, Workers,
 };
 use super::{LogFormat, LogLevel};
-use crate::model::Level;
+use crate::model::{Format, Level};
 use crate::policy::{Hooks, OF_FAILURE, OF_SUCCESS, OnConflict, Preset, Select, Watch, WatcherChoice, unknown_word};
 
 pub(super) const TOP_KEYS: &[&str] = &["workers", "level", "shutdown-timeout", "log", "watch"];
@@ -26,6 +28,7 @@ pub(super) const WATCH_KEYS: &[&str] = &[
     "include",
     "exclude",
     "min-size",
+    "format",
     "level",
     "settle",
     "writer-check",
@@ -171,7 +174,8 @@ fn read_watch(
         &mut watch.min_size,
         take(&mut section, "min-size").map(|Size(bytes)| bytes),
     );
-    watch.level = take(&mut section, "level");
+    replace(&mut watch.format, take(&mut section, "format"));
+    watch.level = take_level(&mut section, watch.format);
     replace(&mut watch.settle, take(&mut section, "settle"));
     replace(&mut watch.writer_check, take(&mut section, "writer-check"));
     watch.marker = take(&mut section, "marker").map(|MarkerPattern(pattern)| pattern);
@@ -286,6 +290,15 @@ fn take_own_folder(
     }
     *setting = Some(folder.into_inner());
     Some(place)
+}
+
+/// A level on the format's own scale.
+fn take_level(section: &mut Section<'_>, format: Format) -> Option<Level> {
+    match format {
+        Format::Gzip => take(section, "level"),
+        #[cfg(feature = "zstd")]
+        Format::Zstd => take(section, "level").map(|ZstdLevel(level)| level),
+    }
 }
 
 /// The list's globs, each with its place. One that the rules cannot use is refused.

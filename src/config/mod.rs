@@ -31,7 +31,7 @@ pub(crate) use load::load;
 pub(crate) struct Config {
     /// How many files are compressed at the same time; `None` is as many as there are CPUs this process may use.
     pub(crate) workers: Option<usize>,
-    /// For watches that have no level of their own.
+    /// For watches with the format gzip that have no level of their own.
     pub(crate) level: Level,
     /// How long a stop waits for files that are known and not compressed yet.
     pub(crate) shutdown_timeout: Duration,

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
 use super::{LogFormat, LogLevel};
-use crate::model::Level;
+use crate::model::{Format, Level};
 use crate::policy::{Marker, OnConflict, Preset, WatcherChoice, WriterCheck};
 
 const MOST_WORKERS: i64 = 1024;
@@ -117,6 +117,31 @@ impl Value for Level {
     fn from_integer(number: i64) -> Result<Self, String> {
         let level = u8::try_from(number).ok().and_then(Level::new);
         level.ok_or_else(expected::<Self>)
+    }
+}
+
+/// A level of zstd, where a [`Level`] that is written alone is one of gzip.
+#[cfg(feature = "zstd")]
+pub(super) struct ZstdLevel(pub(super) Level);
+
+#[cfg(feature = "zstd")]
+impl Value for ZstdLevel {
+    const EXPECTED: &'static str = "a number from 1 (fastest) to 19 (smallest), since `format` is \"zstd\"";
+
+    fn from_integer(number: i64) -> Result<Self, String> {
+        let level = u8::try_from(number).ok().and_then(|number| Format::Zstd.level(number));
+        level.map(ZstdLevel).ok_or_else(expected::<Self>)
+    }
+}
+
+impl Value for Format {
+    #[cfg(feature = "zstd")]
+    const EXPECTED: &'static str = r#""gzip" or "zstd""#;
+    #[cfg(not(feature = "zstd"))]
+    const EXPECTED: &'static str = r#""gzip", the only one that is built in"#;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Format::named(text).ok_or_else(expected::<Self>)
     }
 }
 

@@ -1,23 +1,37 @@
 //! The compression level.
 
-/// How hard to compress: 1 (fastest) to 9 (smallest), as gzip's. The default is 6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Level(u8);
+use super::Format;
+
+/// How hard to compress to a format, on the scale of the format: 1 is fastest. The default is gzip's 6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Level {
+    format: Format,
+    number: u8,
+}
 
 impl Level {
-    /// The level as given, or nothing where it is not in 1 to 9.
+    /// A level of gzip, or nothing where it is not in 1 (fastest) to 9 (smallest). [`Format::level`] has those of the other formats.
     pub fn new(level: u8) -> Option<Self> {
-        (1..=9).contains(&level).then_some(Level(level))
+        Format::Gzip.level(level)
     }
 
-    /// The level as a number, 1 to 9.
+    pub(super) fn of(format: Format, number: u8) -> Self {
+        Level { format, number }
+    }
+
+    /// The format whose level it is.
+    pub fn format(self) -> Format {
+        self.format
+    }
+
+    /// The level as a number.
     pub fn number(self) -> u8 {
-        self.0
+        self.number
     }
 }
 
 impl Default for Level {
     fn default() -> Self {
-        Level(6)
+        Format::default().default_level()
     }
 }

@@ -3,6 +3,7 @@
 mod error;
 mod escape;
 mod fingerprint;
+mod format;
 mod level;
 mod observe;
 mod reason;
@@ -12,6 +13,7 @@ mod surplus;
 pub use error::{Class, Error, Step};
 pub(crate) use escape::Escaped;
 pub(crate) use fingerprint::{FileTime, Fingerprint};
+pub use format::Format;
 pub use level::Level;
 pub use observe::{Failure, Observer};
 pub use reason::Reason;

@@ -62,9 +62,9 @@ pub enum Reason {
     InDoneFolder,
     /// It lies in the watch's own folder for files that could not be compressed.
     InFailedFolder,
-    /// Its `.gz` is there and up to date.
+    /// Its output is there and up to date.
     UpToDate,
-    /// A `.gz` with other content has its name, and `on-conflict` says to skip.
+    /// An output with other content has its name, and `on-conflict` says to skip.
     NameTaken,
     /// Its name is too long for our names to be made from it.
     NameTooLong,
@@ -149,8 +149,10 @@ impl Display for Reason {
             Reason::InOutputFolder => f.write_str("it lies in the watch's output folder"),
             Reason::InDoneFolder => f.write_str("it lies in the watch's done-dir"),
             Reason::InFailedFolder => f.write_str("it lies in the watch's failed-dir"),
-            Reason::UpToDate => f.write_str("its .gz is there and up to date"),
-            Reason::NameTaken => f.write_str("a .gz with other content has its name (on-conflict = \"skip\")"),
+            Reason::UpToDate => f.write_str("its compressed file is there and up to date"),
+            Reason::NameTaken => {
+                f.write_str("a compressed file with other content has its name (on-conflict = \"skip\")")
+            }
             Reason::NameTooLong => {
                 f.write_str("its name is too long: more than 235 bytes, or than this file system has room for")
             }

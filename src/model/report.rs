@@ -21,11 +21,11 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// Files that became a `.gz`, each counted once.
+    /// Files that became an output, each counted once.
     pub compressed: u64,
     /// Bytes of the originals of those.
     pub bytes_in: u64,
-    /// Bytes of their `.gz`.
+    /// Bytes of their outputs.
     pub bytes_out: u64,
     /// Files that were looked at when they came and passed over.
     pub skipped: u64,

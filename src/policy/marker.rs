@@ -43,7 +43,7 @@ impl Marker {
             return refuse("a file cannot be its own marker: write something before or after {name}");
         }
         if may_end_like_an_output(after) {
-            return refuse("a marker cannot be named like a .gz: it is removed once its file is compressed");
+            return refuse("a marker cannot be named like a .gz or .zst: it is removed once its file is compressed");
         }
         if pattern.contains(".dwindle-") {
             return refuse("names with .dwindle- are dwindle's own");
@@ -71,10 +71,14 @@ impl Marker {
 }
 
 /// Whether some file's marker could have the name of another file's output. Where nothing follows the name, the marker ends as the
-/// file does, and no file that is taken ends in `.gz`.
+/// file does, and no file that is taken ends as an output.
 fn may_end_like_an_output(after: &str) -> bool {
-    const OUTPUT: &str = ".gz";
-    !after.is_empty() && (after.ends_with(OUTPUT) || OUTPUT.ends_with(after))
+    // Those of formats too that are not built in: another dwindle may have made them.
+    const OUTPUTS: [&str; 2] = [".gz", ".zst"];
+    !after.is_empty()
+        && OUTPUTS
+            .iter()
+            .any(|output| after.ends_with(output) || output.ends_with(after))
 }
 
 #[cfg(test)]
@@ -133,6 +137,8 @@ mod tests {
             ("{name}.~1~.gz", "like a .gz"),
             ("{name}gz", "like a .gz"),
             ("x{name}z", "like a .gz"),
+            ("{name}.zst", "or .zst"),
+            ("{name}st", "or .zst"),
             ("{name}.dwindle-conflict-1", "dwindle's own"),
             (".dwindle-{name}", "dwindle's own"),
         ] {

@@ -4,6 +4,8 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+use crate::model::Format;
+
 /// What a name stands for: the last part of a path, or a part on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -59,12 +61,10 @@ pub(super) fn in_progress(name: &[u8], kind: Kind) -> Option<&'static str> {
 
 /// The name of an output's original, where this is an output's.
 pub(crate) fn original_of(output: &OsStr) -> Option<&OsStr> {
-    let original = output.as_bytes().strip_suffix(OUTPUT_SUFFIX)?;
+    let mut suffixes = Format::ALL.iter().map(|format| format.suffix().as_bytes());
+    let original = suffixes.find_map(|suffix| output.as_bytes().strip_suffix(suffix))?;
     (!original.is_empty()).then(|| OsStr::from_bytes(original))
 }
-
-/// What an output's name has more than its original's.
-const OUTPUT_SUFFIX: &[u8] = b".gz";
 
 /// The suffix, without its dot and in lower case, by which a name says that its content is compressed already.
 pub(crate) fn compressed_suffix(name: &OsStr) -> Option<&'static str> {

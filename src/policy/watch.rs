@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::retention::Retention;
-use crate::model::Level;
+use crate::model::{Format, Level};
 
 /// A named set of defaults for a [`Watch`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -15,15 +15,15 @@ pub enum Preset {
     Inbox,
     /// Only names that a rotation makes (`app.log.1`, `app.log-20261123`), not in subfolders.
     RotatedLogs,
-    /// Text-like web files; the original stays, and its `.gz` is remade when it changes.
+    /// Text-like web files; the original stays, and its output is remade when it changes.
     StaticAssets,
 }
 
-/// What happens when a `.gz` with other content already has the name that a file would get.
+/// What happens when an output with other content already has the name that a file would get.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnConflict {
-    /// The new one is called `FILE.~1~.gz`, `FILE.~2~.gz`, …
+    /// The new one is called `FILE.~1~.gz`, `FILE.~2~.gz`, …, with the format's suffix.
     #[default]
     Number,
     /// The new one takes the old one's place.
@@ -77,6 +77,8 @@ pub struct Watch {
     pub(crate) include: Vec<String>,
     pub(crate) exclude: Vec<String>,
     pub(crate) min_size: u64,
+    pub(crate) format: Format,
+    /// Of the format.
     pub(crate) level: Option<Level>,
     pub(crate) settle: Duration,
     pub(crate) writer_check: WriterCheck,
@@ -105,6 +107,7 @@ impl Watch {
             include: Vec::new(),
             exclude: Vec::new(),
             min_size: 0,
+            format: Format::default(),
             level: None,
             settle: Duration::from_millis(if web { 500 } else { 2000 }),
             writer_check: WriterCheck::Lease,
@@ -146,7 +149,7 @@ impl Watch {
             Some(folder) => self.path.join(folder).join(file),
             None => self.path.join(file),
         };
-        path.as_mut_os_string().push(".gz");
+        path.as_mut_os_string().push(self.format.suffix());
         path
     }
 
@@ -180,11 +183,26 @@ impl Watch {
         self
     }
 
-    /// The level for this folder. Default: the agent's.
+    /// What files become. Default: [`Format::Gzip`]. Forgets a level of another format.
+    #[must_use]
+    pub fn with_format(mut self, format: Format) -> Self {
+        self.format = format;
+        self.level = self.level.filter(|level| level.format() == format);
+        self
+    }
+
+    /// The level for this folder, and with it the format. Default: the agent's for its own format, otherwise the format's.
     #[must_use]
     pub fn with_level(mut self, level: Level) -> Self {
+        self.format = level.format();
         self.level = Some(level);
         self
+    }
+
+    /// The level that counts where `general` is that of watches that say none.
+    pub(crate) fn level_or(&self, general: Level) -> Level {
+        let general = Some(general).filter(|level| level.format() == self.format);
+        self.level.or(general).unwrap_or(self.format.default_level())
     }
 
     /// How long a file must have been quiet before it counts as finished: since the last event about it and since the newer of its
@@ -220,7 +238,7 @@ impl Watch {
         self
     }
 
-    /// Where the `.gz` files go: relative to the folder unless absolute. The tree of subfolders is kept. Default: beside the originals.
+    /// Where the outputs go: relative to the folder unless absolute. The tree of subfolders is kept. Default: beside the originals.
     #[must_use]
     pub fn with_output_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.output_dir = Some(folder.into());

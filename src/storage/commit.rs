@@ -1,4 +1,4 @@
-//! The commit: how a file becomes its `.gz` without a moment at which a crash, a full disk or a writer could lose a byte.
+//! The commit: how a file becomes its output, be it `.gz` or `.zst`, without a moment at which a crash, a full disk or a writer could lose a byte.
 //!
 //! [`Commit::run`] reads like the protocol's first five steps, number by number; [`Publishing`] has the next three and [`Retiring`] the
 //! rest. The numbers are those of the promise's description.
@@ -32,6 +32,7 @@ use crate::policy::OnConflict;
 /// How a file is to be committed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
+    /// With the format of the output.
     pub(crate) level: Level,
     pub(crate) keep_original: bool,
     /// Which outputs of kept originals are made anew.
@@ -84,7 +85,7 @@ pub(crate) enum Done {
     Cancelled,
 }
 
-/// Turns a file that was found ready into its `.gz`, steps 1 to 5; [`Rest::advance`](super::Rest::advance) does the others. Blocks, for as long
+/// Turns a file that was found ready into its output, steps 1 to 5; [`Rest::advance`](super::Rest::advance) does the others. Blocks, for as long
 /// as compressing takes.
 ///
 /// `parent` is the folder in which it was found.
@@ -170,6 +171,7 @@ impl Commit<'_> {
             name: candidate.name.as_encoded_bytes(),
             modified: follow::in_header(candidate.status.fingerprint.modified),
             follows: plan.renew == Renew::Followers,
+            length: Some(size),
         };
         let cache = Cache::of_original(&candidate.status, plan.keep_original);
         let source = FromStart::sized(&candidate.file, size).with_cache(cache);
@@ -182,7 +184,7 @@ impl Commit<'_> {
         });
         match result {
             Ok(packed) if packed.content.length == size => Ok(packed),
-            Ok(_) => Err(Stopped::Changed),
+            Ok(_) | Err(CompressError::Resized) => Err(Stopped::Changed),
             Err(CompressError::Stopped(stopped)) => Err(stopped),
             Err(CompressError::Read(cause)) => Err(self.original.failed(Step::Read, cause)),
             Err(CompressError::Write(cause)) => Err(self.original.failed_on_output(Step::Write, output, cause)),

@@ -17,15 +17,12 @@ use super::quarantine::numbered_name;
 use super::ready::Candidate;
 use super::status::Status;
 use super::stopped::Stopped;
-use crate::codec::{Digest, HoldsError, holds, stored_length};
-use crate::model::{Error, Fingerprint, Reason, Step};
+use crate::codec::{Digest, HoldsError, holds, may_hold};
+use crate::model::{Error, Fingerprint, Format, Reason, Step};
 use crate::policy::{OnConflict, QUARANTINE_ADDS};
 
-/// The highest N of `FILE.~N~.gz`.
+/// The highest N of `FILE.~N~.gz`, or whatever suffix the format has.
 const HIGHEST_NUMBER: u32 = 9999;
-
-/// No member is shorter: header, an empty deflate block, trailer.
-const SHORTEST_MEMBER: u64 = 20;
 
 /// Linux's limit for a name; a file system may have a lower one.
 const LONGEST_NAME: usize = 255;
@@ -43,7 +40,7 @@ pub(super) enum Naming {
     Pass(Reason),
 }
 
-/// A `.gz` that holds exactly the original's bytes. Where that was asked for, its content is durable. It stays locked until this is
+/// An output that holds exactly the original's bytes. Where that was asked for, its content is durable. It stays locked until this is
 /// dropped, so whoever published it can't be about to take it back.
 #[derive(Debug)]
 pub(super) struct Twin {
@@ -59,6 +56,7 @@ pub(super) struct Question<'a> {
     /// The candidate's folder.
     pub(super) parent: &'a Folder,
     pub(super) output: &'a Folder,
+    pub(super) format: Format,
     pub(super) on_conflict: OnConflict,
     pub(super) keep_original: bool,
     pub(super) renew: Renew,
@@ -73,11 +71,14 @@ pub(super) fn decide(
     question: &Question<'_>,
     check: &mut dyn FnMut() -> Result<(), Stopped>,
 ) -> Result<Naming, Stopped> {
+    if is_being_made_otherwise(question)? {
+        return Err(Stopped::Changed);
+    }
     for number in 0..=HIGHEST_NUMBER {
         if number > 0 {
             check()?;
         }
-        let name = output_name(&question.candidate.name, number);
+        let name = output_name(&question.candidate.name, number, question.format);
         let is_too_long = name.len() > LONGEST_NAME
             || !question.keep_original && question.candidate.name.len() + QUARANTINE_ADDS > LONGEST_NAME;
         if is_too_long {
@@ -107,11 +108,32 @@ pub(super) fn decide(
     Ok(Naming::Pass(Reason::NameTaken))
 }
 
-/// `FILE.gz` for number 0, else `FILE.~N~.gz`.
-pub(super) fn output_name(name: &OsStr, number: u32) -> OsString {
+/// `FILE.gz` for number 0, else `FILE.~N~.gz`, with the format's suffix.
+pub(super) fn output_name(name: &OsStr, number: u32, format: Format) -> OsString {
     let mut output = numbered_name(name, number);
-    output.push(".gz");
+    output.push(format.suffix());
     output
+}
+
+/// Whether somebody writes to what has the name of the original's output in another format: it may be half of their work on the original.
+fn is_being_made_otherwise(question: &Question<'_>) -> Result<bool, Error> {
+    for format in Format::ALL.iter().filter(|format| **format != question.format) {
+        let name = output_name(&question.candidate.name, 0, *format);
+        // What cannot be looked at, such as a name that is too long, nobody is making.
+        let status = if name.len() > LONGEST_NAME {
+            None
+        } else {
+            question.output.status(&name)?
+        };
+        let Some(status) = status.filter(Status::is_file) else {
+            continue;
+        };
+        match question.output.open_file(&name) {
+            Ok(file) if lease::may_have_writer(&file, &status.fingerprint) => return Ok(true),
+            _ => {}
+        }
+    }
+    Ok(false)
 }
 
 /// What has an output's name.
@@ -165,7 +187,7 @@ fn examine(
         return Err(Stopped::Changed);
     }
     if question.renew == Renew::Followers {
-        let mark = follow::mark_of(&file, &candidate.name);
+        let mark = follow::mark_of(question.format, &file, was.size, &candidate.name);
         let mark = mark.map_err(|error| Error::new(Step::Read, output.path_of(name), error))?;
         // Elsewhere another clock may be in use, by which it would always be the older one.
         if mark.is_some() && (was.modified != is.modified || was.device == is.device) {
@@ -182,52 +204,43 @@ fn examine(
 fn same(
     question: &Question<'_>,
     name: &OsStr,
-    gzip: File,
+    file: File,
     check: &mut dyn FnMut() -> Result<(), Stopped>,
 ) -> Result<There, Stopped> {
     let failed = |step, cause: std::io::Error| Error::new(step, question.output.path_of(name), cause);
-    let status = Status::of(&gzip).map_err(|errno| failed(Step::Look, errno.into()))?;
+    let status = Status::of(&file).map_err(|errno| failed(Step::Look, errno.into()))?;
     let may_be = status.kind == FileType::RegularFile
-        && trailer_agrees(question, &gzip, status.fingerprint.size).map_err(|error| failed(Step::Read, error))?;
+        && may_hold(
+            question.format,
+            status.fingerprint.size,
+            question.candidate.status.fingerprint.size,
+            question.digest,
+            |buffer, offset| file.read_exact_at(buffer, offset),
+        )
+        .map_err(|error| failed(Step::Read, error))?;
     if !may_be {
         return Ok(There::OtherFile);
     }
     // Whoever published it locks it until the original is gone or the output taken back.
-    lock(&gzip).map_err(|stopped| match stopped {
+    lock(&file).map_err(|stopped| match stopped {
         Locked::ByAnother => Stopped::Changed,
         Locked::Failed(errno) => failed(Step::Look, errno.into()).into(),
     })?;
     if question.durable {
         // After a failed fsync of an earlier run this one may succeed and only the cache hold the bytes. So the cache is dropped before
         // they are compared, and it is the disk that answers.
-        retry_on_intr(|| fsync(&gzip)).map_err(|errno| failed(Step::Sync, errno.into()))?;
-        let _ = fadvise(&gzip, 0, None, Advice::DontNeed);
+        retry_on_intr(|| fsync(&file)).map_err(|errno| failed(Step::Sync, errno.into()))?;
+        let _ = fadvise(&file, 0, None, Advice::DontNeed);
     }
     let original = FromStart::new(&question.candidate.file);
-    match holds(FromStart::new(&gzip), original, |_| check()) {
-        Ok(true) => Ok(There::Same(status.fingerprint, gzip)),
+    match holds(question.format, FromStart::new(&file), original, |_| check()) {
+        Ok(true) => Ok(There::Same(status.fingerprint, file)),
         Ok(false) => Ok(There::OtherFile),
         Err(HoldsError::Stopped(stopped)) => Err(stopped),
-        Err(HoldsError::Gzip(error)) => Err(failed(Step::Read, error).into()),
+        Err(HoldsError::Output(error)) => Err(failed(Step::Read, error).into()),
         Err(HoldsError::Source(error)) => {
             let path = question.parent.path_of(&question.candidate.name);
             Err(Error::new(Step::Read, path, error).into())
         }
     }
-}
-
-/// The cheap question first: the last eight bytes are the content's CRC-32 and length.
-fn trailer_agrees(question: &Question<'_>, gzip: &File, size: u64) -> std::io::Result<bool> {
-    if size < SHORTEST_MEMBER {
-        return Ok(false);
-    }
-    let mut trailer = [0; 8];
-    match gzip.read_exact_at(&mut trailer, size - 8) {
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(false),
-        result => result?,
-    }
-    Ok(match question.digest {
-        Some(digest) => trailer == digest.trailer(),
-        None => trailer[4..] == stored_length(question.candidate.status.fingerprint.size),
-    })
 }

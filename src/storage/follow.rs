@@ -4,7 +4,7 @@
 //! What anybody else has made, by gzip or by `dwindle compress`, says no such thing, and is never taken for one: it may be all that is left
 //! of its original.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -19,8 +19,8 @@ use super::dir::{Folder, is_gone};
 use super::lease;
 use super::lock::{Locked, lock};
 use super::status::Status;
-use crate::codec::{length_of_mark, marked_for};
-use crate::model::{Error, FileTime, Step};
+use crate::codec;
+use crate::model::{Error, FileTime, Format, Step};
 
 /// Where a file was, or is, and where its output would be; without a folder where that is not there.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +29,8 @@ pub(crate) struct Pair<'a> {
     pub(crate) output: &'a Folder,
     /// The file's.
     pub(crate) name: &'a OsStr,
+    /// The output's.
+    pub(crate) format: Format,
 }
 
 impl Pair<'_> {
@@ -47,9 +49,7 @@ impl Pair<'_> {
     /// When something of it cannot be looked at.
     #[cfg(any(test, feature = "cli"))]
     pub(crate) fn find_outdated(&self) -> Result<Option<PathBuf>, Error> {
-        Ok(self
-            .open_outdated()?
-            .map(|_| self.output.path_of(&output_name(self.name, 0))))
+        Ok(self.open_outdated()?.map(|_| self.output.path_of(&self.output_name())))
     }
 
     /// Removes the output where it follows its original, and that is gone, is no regular file any more, or has changed since. To be called
@@ -62,7 +62,7 @@ impl Pair<'_> {
         let Some((file, status)) = self.open_outdated()? else {
             return Ok(None);
         };
-        let name = output_name(self.name, 0);
+        let name = self.output_name();
         // Whoever is at work on it is not done.
         match lock(&file) {
             Ok(()) => {}
@@ -84,7 +84,7 @@ impl Pair<'_> {
     }
 
     fn open_outdated(&self) -> Result<Option<(File, Status)>, Error> {
-        let name = output_name(self.name, 0);
+        let name = self.output_name();
         let is_file = |status: &Status| status.kind == FileType::RegularFile && status.fingerprint.links == 1;
         match self.output.status(&name)? {
             Some(status) if is_file(&status) && self.is_outdated(&status)? => {}
@@ -98,7 +98,8 @@ impl Pair<'_> {
         if !is_file(&status) || lease::may_have_writer(&file, &status.fingerprint) {
             return Ok(None);
         }
-        let mark = mark_of(&file, self.name).map_err(|error| self.failed(Step::Read, error))?;
+        let mark = mark_of(self.format, &file, status.fingerprint.size, self.name)
+            .map_err(|error| self.failed(Step::Read, error))?;
         // Somebody else has touched it.
         let is_as_made = mark.is_some_and(|modified| modified == in_header(status.fingerprint.modified));
         Ok((is_as_made && self.is_outdated(&status)?).then_some((file, status)))
@@ -114,21 +115,23 @@ impl Pair<'_> {
         Ok(original.is_none_or(|original| original.fingerprint.modified != output.fingerprint.modified))
     }
 
+    fn output_name(&self) -> OsString {
+        output_name(self.name, 0, self.format)
+    }
+
     fn failed(&self, step: Step, cause: io::Error) -> Error {
-        Error::new(step, self.output.path_of(&output_name(self.name, 0)), cause)
+        Error::new(step, self.output.path_of(&self.output_name()), cause)
     }
 }
 
-/// The mtime in the header of an output that follows an original of this name; nothing where it is anything else.
-pub(super) fn mark_of(gzip: &File, original: &OsStr) -> io::Result<Option<u32>> {
-    let mut start = vec![0; length_of_mark(original.as_bytes())];
-    match gzip.read_exact_at(&mut start, 0) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        result => result.map(|()| marked_for(original.as_bytes(), &start)),
-    }
+/// The mtime in an output that follows an original of this name; nothing where it is anything else.
+pub(super) fn mark_of(format: Format, output: &File, size: u64, original: &OsStr) -> io::Result<Option<u32>> {
+    codec::mark_of(format, original.as_bytes(), size, |buffer, offset| {
+        output.read_exact_at(buffer, offset)
+    })
 }
 
-/// A time as a member's header holds it.
+/// A time as an output says it.
 pub(super) fn in_header(modified: FileTime) -> u32 {
     u32::try_from(modified.seconds).unwrap_or(0)
 }

@@ -34,6 +34,7 @@ pub(crate) fn foresee(candidate: &Candidate, parent: &Folder, output: &Folder, p
         candidate,
         parent,
         output,
+        format: plan.level.format(),
         on_conflict: plan.on_conflict,
         keep_original: plan.keep_original,
         renew: plan.renew,

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::commit::Plan;
-use super::conflict::{self, Naming, Question};
+use super::conflict::{self, Naming, Question, output_name};
 use super::dir::Folder;
 use super::ready::Candidate;
 use super::stopped::Stopped;
@@ -38,6 +38,7 @@ impl Original {
             candidate: &self.candidate,
             parent: &self.parent,
             output,
+            format: self.plan.level.format(),
             on_conflict: self.plan.on_conflict,
             keep_original: self.plan.keep_original,
             renew: self.plan.renew,
@@ -78,8 +79,6 @@ impl Original {
 
     /// The name that the output gets where it is free, and by which failures call it.
     pub(super) fn first_name(&self) -> OsString {
-        let mut name = self.candidate.name.clone();
-        name.push(".gz");
-        name
+        output_name(&self.candidate.name, 0, self.plan.level.format())
     }
 }

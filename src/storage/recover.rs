@@ -19,7 +19,7 @@ use super::ready::Candidate;
 use super::status::Status;
 use super::stopped::Stopped;
 use super::temp::move_without_replacing;
-use crate::model::{Error, Step};
+use crate::model::{Error, Format, Step};
 use crate::policy::{OnConflict, is_unpublished, quarantined_original};
 
 /// What became of something that an earlier run left.
@@ -136,35 +136,51 @@ fn restore(
         Err(errno) => return Err(Error::new(Step::Publish, parent.path_of(&candidate.name), errno)),
     }
     let output = places.output.open(parent, durable, warn)?;
-    let question = Question {
-        candidate: &candidate,
-        parent,
-        output: &output,
-        on_conflict: OnConflict::Number,
-        keep_original: false,
-        renew: Renew::None,
-        durable,
-        digest: None,
-    };
-    match conflict::decide(&question, &mut || Ok(())) {
-        Ok(Naming::Same(_twin)) => {
-            sync(&output)?;
-            let Some(done) = places.open_done(parent, durable, warn)? else {
-                return remove(parent, name);
-            };
-            match move_numbered(parent, name, &done, &candidate.name) {
-                Ok(_) => sync(&done).map(|()| Recovered::Removed),
-                Err(Errno::NOENT) => Ok(Recovered::Left),
-                Err(errno) => Err(Error::new(Step::Remove, parent.path_of(&candidate.name), errno)),
+    // The run that was killed may have had another format to make.
+    for format in Format::ALL {
+        let question = Question {
+            candidate: &candidate,
+            parent,
+            output: &output,
+            format: *format,
+            on_conflict: OnConflict::Number,
+            keep_original: false,
+            renew: Renew::None,
+            durable,
+            digest: None,
+        };
+        match conflict::decide(&question, &mut || Ok(())) {
+            Ok(Naming::Same(_twin)) => {
+                sync(&output)?;
+                return retire(parent, name, &candidate.name, places, durable, warn);
             }
+            Ok(_) => {}
+            // Its maker is not done with an output: another time.
+            Err(Stopped::Changed | Stopped::Gone | Stopped::Cancelled) => return Ok(Recovered::Left),
+            Err(Stopped::Failed(error)) => return Err(error),
         }
-        // Its maker is not done with an output: another time.
-        Err(Stopped::Changed | Stopped::Gone | Stopped::Cancelled) => Ok(Recovered::Left),
-        Err(Stopped::Failed(error)) => Err(error),
-        Ok(_) => {
-            let conflict = put_back_beside(parent, name, &candidate.name, warn)?;
-            sync(parent).map(|()| Recovered::Original(conflict))
-        }
+    }
+    let conflict = put_back_beside(parent, name, &candidate.name, warn)?;
+    sync(parent).map(|()| Recovered::Original(conflict))
+}
+
+/// Removes an original that an output holds, or moves it to where originals go.
+fn retire(
+    parent: &Arc<Folder>,
+    name: &OsStr,
+    original: &OsStr,
+    places: &Places<'_>,
+    durable: bool,
+    warn: &mut dyn FnMut(String),
+) -> Result<Recovered, Error> {
+    let Some(done) = places.open_done(parent, durable, warn)? else {
+        return remove(parent, name);
+    };
+    match move_numbered(parent, name, &done, original) {
+        Ok(_) if durable => done.sync().map(|()| Recovered::Removed),
+        Ok(_) => Ok(Recovered::Removed),
+        Err(Errno::NOENT) => Ok(Recovered::Left),
+        Err(errno) => Err(Error::new(Step::Remove, parent.path_of(original), errno)),
     }
 }
 

@@ -23,7 +23,7 @@ use super::status::Status;
 use super::syncs::Syncs;
 use super::temp::{Publication, Temp};
 use crate::codec::{HoldsError, holds};
-use crate::model::{Class, Error, Escaped, Fingerprint, Step};
+use crate::model::{Class, Error, Escaped, Fingerprint, Format, Step};
 
 /// So long at least an original is in quarantine before it is removed: whoever had looked its name up just before has opened it by then.
 const QUARANTINE: Duration = Duration::from_millis(10);
@@ -121,6 +121,7 @@ pub(crate) struct Retiring {
     /// The folder the original is moved to instead of being removed.
     done: Option<Arc<Folder>>,
     output: Output,
+    format: Format,
     bytes_in: u64,
     durable: bool,
     hold: Duration,
@@ -164,6 +165,7 @@ impl Retiring {
             stage: Stage::Quarantined(quarantine),
             done,
             output,
+            format: plan.level.format(),
             durable: plan.durable,
             hold: plan.hold,
         };
@@ -373,16 +375,16 @@ impl Retiring {
 
     /// Whether the output holds the first so many bytes of the file, and no more.
     fn has_bytes(&self, removed: &Removed, length: u64) -> Result<bool, Error> {
-        let gzip = match self.output.folder.open_file(&self.output.name) {
+        let output = match self.output.folder.open_file(&self.output.name) {
             // Somebody took it away, or put what cannot be read in its place.
             Err(error) if error.class() == Class::Permanent => return Ok(false),
-            gzip => gzip?,
+            output => output?,
         };
-        let gzip = FromStart::new(&gzip);
+        let output = FromStart::new(&output);
         let original = FromStart::new(&removed.file).take(length);
-        holds(gzip, original, |_| Ok::<_, Error>(())).map_err(|error| match error {
+        holds(self.format, output, original, |_| Ok::<_, Error>(())).map_err(|error| match error {
             HoldsError::Stopped(error) => error,
-            HoldsError::Gzip(cause) => Error::new(Step::Read, self.output.path(), cause),
+            HoldsError::Output(cause) => Error::new(Step::Read, self.output.path(), cause),
             HoldsError::Source(cause) => Error::new(Step::Read, removed.path(), cause),
         })
     }

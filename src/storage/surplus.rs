@@ -1,6 +1,6 @@
 //! Outputs that are there already: found, and removed where the watch keeps no more of them.
 //!
-//! Only what the watch itself would have made is looked at, and only what is certain is removed: a regular file that begins as gzip's do,
+//! Only what the watch itself would have made is looked at, and only what is certain is removed: a regular file that begins as the format's do,
 //! that nobody is at, and whose original is gone.
 
 use std::ffi::OsStr;
@@ -17,7 +17,8 @@ use super::lock::lock;
 use super::scan::{Scan, Sight};
 use super::status::Status;
 use super::temp::remove_if_same;
-use crate::model::{Error, Reason, Step};
+use crate::codec::begins_as;
+use crate::model::{Error, Format, Reason, Step};
 use crate::policy::{Kept, Select, WriterCheck, numbered_original_of};
 
 /// More than so many are not remembered at once; the oldest are.
@@ -31,6 +32,8 @@ pub(crate) struct Outputs<'a> {
     /// Where the outputs are: the watched folder itself, or another with the same tree.
     pub(crate) folder: &'a Folder,
     pub(crate) select: &'a Arc<Select>,
+    /// The watch's; what is there in another one is not for it to remove.
+    pub(crate) format: Format,
     /// Subfolders of `folder` that are another watch's.
     pub(crate) foreign: &'a [PathBuf],
     pub(crate) settle: Duration,
@@ -60,7 +63,9 @@ impl Outputs<'_> {
         loop {
             let mut paths = Vec::new();
             let batch = scan.next_batch(BATCH, &mut |sight| {
-                if let Sight::PassedOver(path, Reason::CompressedSuffix("gz")) = sight {
+                if let Sight::PassedOver(path, Reason::CompressedSuffix(suffix)) = sight
+                    && self.format.suffix().strip_prefix('.') == Some(suffix)
+                {
                     paths.push(path.to_owned());
                 }
             });
@@ -101,9 +106,8 @@ impl Outputs<'_> {
             (Err(NoLease::Unavailable(_)), WriterCheck::Lease) => return Ok(Removal::Left),
             _ => {}
         }
-        // A member by its first bytes: both of the magic, and deflate (RFC 1952).
-        let mut head = [0; 10];
-        if file.read_exact_at(&mut head, 0).is_err() || !head.starts_with(&[0x1f, 0x8b, 8]) {
+        let mut head = [0; 8];
+        if file.read_exact_at(&mut head, 0).is_err() || !begins_as(self.format, &head) {
             return Ok(Removal::Left);
         }
         if !self.is_alone(&output.path) {

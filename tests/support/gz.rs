@@ -1,4 +1,5 @@
-//! Reading a `.gz` back by independent readers: gzip(1), pigz(1), Python, and flate2, which alone shows header and member.
+//! Reading a `.gz` back by independent readers: gzip(1), pigz(1), Python, and flate2, which alone shows header and member; and a `.zst`
+//! by zstd(1).
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -21,6 +22,19 @@ pub(crate) fn read_with_gzip(path: &Path) -> Vec<u8> {
 /// What pigz(1) reads. Panics when it warns or fails.
 pub(crate) fn read_with_pigz(path: &Path) -> Vec<u8> {
     read_with(path, Command::new("pigz").arg("-dc"))
+}
+
+/// What zstd(1) reads. Panics when it warns or fails, or when it is not one frame, with a checksum.
+pub(crate) fn read_with_zstd(path: &Path) -> Vec<u8> {
+    let listed = read_with(path, Command::new("zstd").args(["-lv", "--"]).arg(path));
+    let listed = String::from_utf8_lossy(&listed);
+    let says = |words: &str| {
+        listed
+            .lines()
+            .any(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(words))
+    };
+    assert!(says("# Zstandard Frames: 1") && says("Check: XXH64"), "{listed}");
+    read_with(path, Command::new("zstd").args(["-dcq"]))
 }
 
 /// What Python's `zlib` module reads as the first member. Panics when it fails, or when anything follows that.
@@ -119,6 +133,13 @@ pub(crate) fn assert_gz_of(path: &Path, original: &Original) {
     let seconds = u32::try_from(original.kept.modified.0).unwrap_or(0);
     assert_eq!(member.modified, seconds, "{shown}: mtime in the header");
     assert_eq!(Kept::of(path), original.kept, "{shown}: metadata");
+}
+
+/// Checks all that is promised of a `.zst`: it is one frame, zstd(1) finds the original's bytes, and the file has its mode, owner, mtime,
+/// and extended attributes.
+pub(crate) fn assert_zst_of(path: &Path, original: &Original) {
+    assert_same_bytes(&read_with_zstd(path), original, "zstd", path);
+    assert_eq!(Kept::of(path), original.kept, "{}: metadata", path.display());
 }
 
 /// Says where the first difference is instead of printing both.

@@ -42,6 +42,7 @@ recursive = true
 include = ["a"]
 exclude = ["b", "c/*"]
 min-size = "1KiB"
+format = "gzip"
 level = 9
 settle = "1m"
 writer-check = "quiet"
@@ -98,4 +99,31 @@ fn an_output_folder_that_is_the_watched_one_is_none() {
         );
     }
     assert!(watch("output-dir = \"..\"").output_dir.is_some());
+}
+
+#[cfg(feature = "zstd")]
+#[test]
+fn a_level_is_on_the_scale_of_its_format() {
+    use crate::model::{Format, Level};
+    // In any order.
+    for text in ["format = \"zstd\"\nlevel = 19", "level = 19\nformat = \"zstd\""] {
+        let expected = Watch::new("/srv", Preset::Inbox).with_level(Format::Zstd.level(19).expect("a level"));
+        assert_eq!(watch(text), expected);
+    }
+    let zstd = watch("format = \"zstd\"");
+    let top = Level::new(9).expect("a level");
+    assert_eq!(zstd.level_or(top), Format::Zstd.default_level());
+    assert_eq!(watch("").level_or(top), top);
+    let refused = problems("[[watch]]\npath = \"/a\"\nlevel = 20\nformat = \"zstd\"");
+    assert!(
+        refused.contains(":3:9\n") && refused.contains("from 1 (fastest) to 19 (smallest)"),
+        "{refused}"
+    );
+    let refused = problems("[[watch]]\npath = \"/a\"\nlevel = 10");
+    assert!(
+        refused.contains(":3:9\n") && refused.contains("from 1 (fastest) to 9 (smallest)"),
+        "{refused}"
+    );
+    let refused = problems("[[watch]]\npath = \"/a\"\nformat = \"zip\"");
+    assert!(refused.contains("expected \"gzip\" or \"zstd\""), "{refused}");
 }

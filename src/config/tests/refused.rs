@@ -121,7 +121,7 @@ error: unknown key `colour` in a watch
    --> /etc/dwindle/config.toml:17:1
     |
  17 | colour = "red"
-    | ^^^^^^ known here: path, preset, recursive, include, exclude, min-size, level, settle, writer-check, marker, keep-original, output-dir, done-dir, failed-dir, on-conflict, leave-newest, watcher, poll-interval, durable, on-success, on-failure, hook-timeout, keep-for, keep-count, keep-bytes
+    | ^^^^^^ known here: path, preset, recursive, include, exclude, min-size, format, level, settle, writer-check, marker, keep-original, output-dir, done-dir, failed-dir, on-conflict, leave-newest, watcher, poll-interval, durable, on-success, on-failure, hook-timeout, keep-for, keep-count, keep-bytes
 
 "#;
 
@@ -190,7 +190,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "[[watch]]\npath = \"/a\"\nmarker = \"{name}.gz\"",
-        "3:10 wrong value for `marker`: a marker cannot be named like a .gz: it is removed once its file is compressed",
+        "3:10 wrong value for `marker`: a marker cannot be named like a .gz or .zst: it is removed once its file is compressed",
     ),
     (
         "[[watch]]\npath = \"/a\"\nmarker = true",

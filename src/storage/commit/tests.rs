@@ -7,6 +7,8 @@ mod give_up;
 mod leases;
 mod recovery;
 mod retirement;
+#[cfg(feature = "zstd")]
+mod zstd;
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -30,6 +32,7 @@ const BLOCK: usize = 256 * 1024;
 /// A folder, how commits in it are planned, and what shall happen during one.
 struct Scene {
     base: tempfile::TempDir,
+    level: Level,
     keep_original: bool,
     renew: Renew,
     on_conflict: OnConflict,
@@ -42,6 +45,7 @@ impl Scene {
     fn new() -> Self {
         Scene {
             base: tempfile::tempdir().unwrap(),
+            level: Level::default(),
             keep_original: false,
             renew: Renew::None,
             on_conflict: OnConflict::Number,
@@ -70,17 +74,21 @@ impl Scene {
 
     /// A sound member of these bytes under this name.
     fn write_gzip(&self, name: &str, bytes: &[u8]) {
-        let mut member = Vec::new();
-        codec::compress(bytes, &mut member, &Header::default(), Level::default(), &Alone, |_| {
+        self.write_packed(name, bytes, Level::default());
+    }
+
+    fn write_packed(&self, name: &str, bytes: &[u8], level: Level) {
+        let mut output = Vec::new();
+        codec::compress(bytes, &mut output, &Header::default(), level, &Alone, |_| {
             Ok::<_, ()>(())
         })
         .unwrap();
-        self.write(name, &member);
+        self.write(name, &output);
     }
 
     fn plan(&self) -> Plan {
         Plan {
-            level: Level::default(),
+            level: self.level,
             keep_original: self.keep_original,
             renew: self.renew,
             on_conflict: self.on_conflict,

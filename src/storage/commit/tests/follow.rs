@@ -26,6 +26,7 @@ fn withdraw(scene: &Scene) -> Option<String> {
         parent: Some(&folder),
         output: &folder,
         name: OsStr::new("F"),
+        format: scene.level.format(),
     };
     let found = pair.find_outdated().unwrap();
     let removed = pair.remove_outdated().unwrap();
@@ -82,6 +83,7 @@ fn what_anybody_else_has_made_is_never_replaced_nor_removed() {
                 name: b"F",
                 modified: 1_000_000_000,
                 follows: false,
+                length: None,
             };
             gzip(scene, &header);
         }),
@@ -90,6 +92,7 @@ fn what_anybody_else_has_made_is_never_replaced_nor_removed() {
                 name: b"G",
                 modified: 1_000_000_000,
                 follows: true,
+                length: None,
             };
             gzip(scene, &header);
         }),

@@ -6,33 +6,13 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::compress::CompressError;
+use super::super::compress::CompressError;
+use super::super::helpers::{Help, Helpers};
+use super::super::kept::{self, Lent};
+use super::super::source::{Blocks, Input};
 use super::engine::{Engine, Fault};
-use super::kept::{self, Lent};
 use super::prove::{Proven, compress_block};
-use super::source::{Blocks, Input};
 use crate::model::Level;
-
-/// Threads that may help with a large content while they have nothing else to do.
-pub(crate) trait Helpers {
-    /// Gives `help` to an idle thread, or drops it and says false where there is none. Does not block.
-    ///
-    /// The thread calls it until it says false, or until the thread has something else to do, and drops it then. Between two calls
-    /// nothing is held up by that; each compresses one block. A call that panics fails the content, and nothing else.
-    fn try_borrow(&self, help: Help) -> bool;
-}
-
-/// One turn of help; false where there is nothing left to do for now.
-pub(crate) type Help = Box<dyn FnMut() -> bool + Send>;
-
-/// Nobody helps.
-pub(crate) struct Alone;
-
-impl Helpers for Alone {
-    fn try_borrow(&self, _: Help) -> bool {
-        false
-    }
-}
 
 /// A block that was compressed and proven. What it was made from goes back with it to the thread that read it, and is used there again.
 pub(super) struct Piece {

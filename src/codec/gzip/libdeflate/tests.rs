@@ -1,7 +1,7 @@
 //! That a stream is made one that goes on, or refused, whatever it is.
 
+use super::super::super::samples::{noise, text};
 use super::super::prove::compress_block;
-use super::super::samples::{noise, text};
 use super::super::scan::LastBlock;
 use super::super::stored::store;
 use super::*;

@@ -1,8 +1,8 @@
 //! One block, compressed and proven.
 
+use super::super::digest::Digest;
+use super::super::kept;
 use super::engine::{Block, Engine, Fault};
-use super::kept;
-use super::member::Digest;
 use super::stored::{store, stored_size};
 
 /// What a block became.

@@ -5,14 +5,19 @@ use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::super::compress::{Packed, compress_with};
+use super::super::super::compress::Packed;
+use super::super::super::digest::Digest;
+use super::super::super::header::Header;
+use super::super::super::helpers::Alone;
+use super::super::super::kept::Reusable;
+use super::super::super::samples::{noise, text};
+use super::super::super::verify::holds;
+use super::super::super::{BLOCK, STEP};
+use super::super::compress::compress_with;
 use super::super::engine::{Best, Block};
 use super::super::flate::Flate;
-use super::super::member::{Digest, Header};
-use super::super::samples::{noise, text};
-use super::super::verify::holds;
-use super::super::{BLOCK, STEP};
 use super::*;
+use crate::model::Format;
 
 /// Threads of their own, `idle` at a time, that help for `turns` turns each.
 struct Crew {
@@ -97,7 +102,7 @@ fn content(blocks: usize) -> Vec<u8> {
 fn bytes_do_not_depend_on_helpers<N: Engine>() {
     let bytes = content(6);
     let (alone, packed) = pack::<N>(&bytes, &Alone).unwrap();
-    assert!(holds(&alone[..], &bytes[..], go_on).unwrap());
+    assert!(holds(Format::Gzip, &alone[..], &bytes[..], go_on).unwrap());
     for (helpers, turns) in [(1, usize::MAX), (3, usize::MAX), (3, 1), (9, 0)] {
         let crew = Crew::new(helpers, turns);
         let (helped, same) = pack::<N>(&bytes, &crew).unwrap();
@@ -128,7 +133,7 @@ fn helpers_that_never_come_hold_nothing_up() {
     let bytes = content(4);
     let sluggish = Sluggish::default();
     let (member, _) = pack::<Best>(&bytes, &sluggish).unwrap();
-    assert!(holds(&member[..], &bytes[..], go_on).unwrap());
+    assert!(holds(Format::Gzip, &member[..], &bytes[..], go_on).unwrap());
     for mut help in sluggish.0.into_inner().unwrap() {
         assert!(!help(), "there is nothing left to do");
     }
@@ -148,12 +153,14 @@ macro_rules! engine_that {
     ($name:ident, $does:expr) => {
         struct $name(Best);
 
-        impl Engine for $name {
-            const WINDOW: usize = Best::WINDOW;
-
+        impl Reusable for $name {
             fn new(level: Level) -> Self {
                 $name(Best::new(level))
             }
+        }
+
+        impl Engine for $name {
+            const WINDOW: usize = Best::WINDOW;
 
             fn deflate(&mut self, block: &Block<'_>, output: &mut Vec<u8>) -> Result<(), Fault> {
                 let does: fn() -> Result<(), Fault> = $does;
@@ -230,7 +237,7 @@ fn what_a_helper_finds_wrong_is_an_error() {
     match pack::<Failing>(&bytes, &crew) {
         Err(CompressError::Wrong("it fails")) => {}
         // The helper may never have come to it.
-        Ok((member, _)) => assert!(holds(&member[..], &bytes[..], go_on).unwrap()),
+        Ok((member, _)) => assert!(holds(Format::Gzip, &member[..], &bytes[..], go_on).unwrap()),
         Err(error) => panic!("{error:?}"),
     }
     crew.rest(1);

@@ -3,8 +3,9 @@
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
+use super::super::digest::Digest;
+use super::super::kept::Reusable;
 use super::engine::{Block, END, Engine, Fault};
-use super::member::Digest;
 use super::stored::stored_size;
 use crate::model::Level;
 
@@ -17,10 +18,7 @@ pub(super) struct Flate {
     decompress: Decompress,
 }
 
-impl Engine for Flate {
-    /// As far as deflate can refer back (RFC 1951, section 2).
-    const WINDOW: usize = 32 * 1024;
-
+impl Reusable for Flate {
     fn new(level: Level) -> Self {
         let level = Compression::new(LEVELS[usize::from(level.number() - 1)]);
         Flate {
@@ -29,6 +27,11 @@ impl Engine for Flate {
             decompress: Decompress::new(false),
         }
     }
+}
+
+impl Engine for Flate {
+    /// As far as deflate can refer back (RFC 1951, section 2).
+    const WINDOW: usize = 32 * 1024;
 
     fn deflate(&mut self, block: &Block<'_>, output: &mut Vec<u8>) -> Result<(), Fault> {
         if block.before.is_empty() {

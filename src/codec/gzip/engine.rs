@@ -1,7 +1,8 @@
 //! What is asked of a deflate library, and which one is asked.
 
-use super::member::Digest;
-use crate::model::Level;
+use super::super::digest::Digest;
+use super::super::kept::Reusable;
+pub(super) use super::super::source::Block;
 
 /// The engine that the features give: the faster one where it is built in.
 #[cfg(feature = "libdeflate")]
@@ -9,15 +10,6 @@ pub(super) type Best = super::libdeflate::Libdeflate;
 /// The engine that the features give: the faster one where it is built in.
 #[cfg(not(feature = "libdeflate"))]
 pub(super) type Best = super::flate::Flate;
-
-/// A part of the content, compressed by itself.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Block<'a> {
-    /// What comes before it in the content, as much as the engine's `WINDOW` at most.
-    pub(super) before: &'a [u8],
-    pub(super) bytes: &'a [u8],
-    pub(super) last: bool,
-}
 
 /// An empty final block, and so the end of any stream that is at a byte boundary between two blocks.
 pub(super) const END: [u8; 5] = [1, 0, 0, 0xff, 0xff];
@@ -27,11 +19,9 @@ pub(super) type Fault = &'static str;
 
 /// Turns blocks into deflate data, and back for the proof that it did. The data of consecutive blocks, one behind the other, is one
 /// deflate stream; that of one block depends on nothing but the block and the level.
-pub(super) trait Engine: Send + 'static {
+pub(super) trait Engine: Reusable {
     /// How much of what comes before a block it wants to know.
     const WINDOW: usize;
-
-    fn new(level: Level) -> Self;
 
     /// Appends the block's deflate data to `output`, which is empty. It may still end in any way that [`inflate`](Self::inflate) can mend.
     fn deflate(&mut self, block: &Block<'_>, output: &mut Vec<u8>) -> Result<(), Fault>;

@@ -1,10 +1,11 @@
 //! The engine of the program: libdeflate, the fastest there is for its output's size. It compresses a buffer at a time into a stream that is
 //! final and ends at any bit; so each block is compressed alone, and [`reopen`] makes its stream one that goes on.
 
+use super::super::digest::Digest;
+use super::super::header::Header;
+use super::super::kept::{Reusable, Room};
 use super::engine::{Block, END, Engine, Fault};
 use super::flate::Flate;
-use super::kept::Room;
-use super::member::{Digest, Header};
 use super::scan::Scanner;
 use crate::model::Level;
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
@@ -28,9 +29,7 @@ pub(super) struct Libdeflate {
     member: Vec<u8>,
 }
 
-impl Engine for Libdeflate {
-    const WINDOW: usize = 0;
-
+impl Reusable for Libdeflate {
     fn new(level: Level) -> Self {
         let its_level = CompressionLvl::new(LEVELS[usize::from(level.number() - 1)]);
         Libdeflate {
@@ -43,6 +42,10 @@ impl Engine for Libdeflate {
             member: Vec::new(),
         }
     }
+}
+
+impl Engine for Libdeflate {
+    const WINDOW: usize = 0;
 
     fn deflate(&mut self, block: &Block<'_>, output: &mut Vec<u8>) -> Result<(), Fault> {
         if block.bytes.len() < TINY && block.last {
