@@ -197,7 +197,7 @@ fn surplus_outputs_of_the_watchs_own_format_go() {
     let inbox = Inbox::new();
     for (number, days) in [(1, 1), (2, 2), (3, 3)] {
         for suffix in ["zst", "gz"] {
-            let log = inbox.sandbox.file(&format!("inbox/app.log.{number}"), "text");
+            let log = inbox.sandbox.file(format!("inbox/app.log.{number}"), "text");
             let time = SystemTime::now() - Duration::from_secs(days * 24 * 3600);
             while_none_is_started(|| File::options().append(true).open(&log)?.set_modified(time)).unwrap();
             let format = if suffix == "gz" { "gzip" } else { "zstd" };
@@ -209,8 +209,10 @@ fn surplus_outputs_of_the_watchs_own_format_go() {
         }
     }
     // No frame, in spite of its name.
-    inbox.sandbox.file("inbox/app.log.9.zst", "text, and more of it");
-    let keys = "preset = \"rotated-logs\"\nsettle = \"0s\"\nformat = \"zstd\"\nkeep-for = \"36h\"";
+    let text = inbox.sandbox.file("inbox/app.log.9.zst", "text, and more of it");
+    let long_ago = SystemTime::now() - Duration::from_secs(90 * 24 * 3600);
+    while_none_is_started(|| File::options().append(true).open(&text)?.set_modified(long_ago)).unwrap();
+    let keys = "preset = \"rotated-logs\"\nsettle = \"0s\"\nformat = \"zstd\"\nkeep-count = 1";
     inbox.dwindle(keys).args(["--once"]).finish().expect_code(0);
     assert_eq!(
         names_below(&inbox.path),
@@ -299,7 +301,7 @@ fn the_output_is_the_same_however_many_workers_there_are() {
         compress(&sandbox, &format!("-j{workers} a b c"))
             .finish()
             .expect_code(0);
-        ["a", "b", "c"].map(|name| take(&sandbox.path(&format!("{name}.zst"))))
+        ["a", "b", "c"].map(|name| take(&sandbox.path(format!("{name}.zst"))))
     });
     assert!(outputs.iter().flatten().all(|output| *output == outputs[0][0]));
     assert!(read_with_zstd(&sandbox.file("x.zst", &outputs[0][0])) == content);

@@ -9,7 +9,7 @@ pub(in crate::codec) const MAGIC: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
 const SHORTEST: u64 = 9;
 
 /// The longest header, with the magic.
-const LONGEST_HEADER: u64 = 18;
+const LONGEST_HEADER: usize = 18;
 
 /// See [`may_hold`](super::super::may_hold).
 pub(in crate::codec) fn may_hold(
@@ -20,8 +20,9 @@ pub(in crate::codec) fn may_hold(
     if size < SHORTEST {
         return Ok(false);
     }
-    let mut header = [0; LONGEST_HEADER as usize];
-    let header = &mut header[..size.min(LONGEST_HEADER) as usize];
+    let mut header = [0; LONGEST_HEADER];
+    let length_read = usize::try_from(size).map_or(LONGEST_HEADER, |size| size.min(LONGEST_HEADER));
+    let header = &mut header[..length_read];
     read_at(header, 0)?;
     Ok(match zstd_safe::get_frame_content_size(header) {
         Ok(Some(said)) => said == length,
