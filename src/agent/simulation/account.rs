@@ -200,11 +200,16 @@ impl Account {
         self.finished = Some(*report);
     }
 
-    /// A report of an agent that has done something, but not ended.
-    pub(super) fn check_so_far(&mut self, report: &Report) {
-        let (told, on_disk) = (self.told, self.on_disk);
-        self.demand(told.compressed <= report.compressed, || {
-            format!("{report:?}, and told {told:?}")
+    pub(super) fn told_compressed_so_far(&self) -> u64 {
+        self.told.compressed
+    }
+
+    /// A report of an agent that has done something, but not ended. So many files were told of when it was asked for; more may have been
+    /// by the time when it is looked at.
+    pub(super) fn check_so_far(&mut self, report: &Report, told: u64) {
+        let on_disk = self.on_disk;
+        self.demand(told <= report.compressed, || {
+            format!("{report:?}, and told {told} before")
         });
         self.demand(report.compressed <= on_disk.compressed, || {
             format!("{report:?}, and on disk {on_disk:?}")

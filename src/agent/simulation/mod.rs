@@ -463,12 +463,13 @@ impl Simulation {
         let (world, most) = (Arc::clone(&self.world), self.files + 256);
         self.call(move |agent| async move {
             for _ in 0..count {
+                let told = world.lock().account.told_compressed_so_far();
                 let Ok(snapshot) = agent.snapshot().await else { return };
                 let account = &mut world.lock().account;
                 account.demand(snapshot.pending <= most, || {
                     format!("{} files are known", snapshot.pending)
                 });
-                account.check_so_far(&snapshot.report);
+                account.check_so_far(&snapshot.report, told);
             }
         });
     }
