@@ -14,7 +14,7 @@ use crate::policy::{Action, Agenda, Cause, FileId, Limits, Tally, Timing, WatchI
 use crate::runtime::{BoxFuture, Runtime, Token, WaitGroup, race, unblock, yield_now};
 
 use super::events::Event;
-use super::job::{Attempt, Batch, Cancel, Job, Retained, Walk};
+use super::job::{Area, Attempt, Batch, Cancel, Job, Retained, Walk};
 use super::pool::{Pool, Progress, Task, Worked};
 
 /// Folders without kernel events are scanned this often by their own setting; the others now and then, in case an event never came.
@@ -33,8 +33,8 @@ pub(super) enum Command {
         limit: Option<Duration>,
     },
     Abort,
-    /// All watches that were to be there from the start are.
-    KeepUp,
+    /// Whether surplus outputs stay for now, since watches are about to come that they may belong to.
+    HoldUpkeep(bool),
 }
 
 /// A watched folder as the driver keeps it.
@@ -320,7 +320,7 @@ impl Driver {
                 self.agenda.handle_drain(self.deadline);
             }
             Command::Abort => self.abort(),
-            Command::KeepUp => self.agenda.hold_upkeep(false),
+            Command::HoldUpkeep(holds) => self.agenda.hold_upkeep(holds),
         }
     }
 
@@ -502,9 +502,9 @@ impl Driver {
         let Some(running) = self.sites.get(&watch) else {
             return;
         };
-        // One on the same folder may be the same watch, which is being replaced.
-        let others = self.sites.values().filter(|other| other.site.path != running.site.path);
-        let others: Vec<PathBuf> = others.flat_map(|other| other.site.own.clone()).collect();
+        // One with the same folders may be the same watch, which is being replaced.
+        let others = self.sites.values().filter(|other| other.site.own != running.site.own);
+        let others: Vec<Area> = others.map(|other| Area::new(other.site.own.clone())).collect();
         let (job, folder) = (Arc::clone(&running.site.job), Arc::from(running.site.path.as_path()));
         let (runtime, answer, cancel) = (Arc::clone(&self.runtime), self.retained.0.clone(), self.cancel.clone());
         let tokens = (self.pool.workers.token(), running.work.token());

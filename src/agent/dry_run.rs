@@ -1,6 +1,6 @@
 //! What a watch would do with what is in its folder now; nothing is touched.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::model::Reason;
@@ -9,6 +9,7 @@ use crate::storage::{Folder, Scan, Sight};
 
 use super::AgentError;
 use super::folder::original_of;
+use super::job::Area;
 use super::outlook::{Outlook, Prospect};
 use super::retention::Retention;
 
@@ -16,16 +17,12 @@ use super::retention::Retention;
 const BATCH: usize = 4096;
 
 /// Looks at everything once and tells what would be done, in the order in which it is found; last what is surplus. Paths are relative to the
-/// watched folder, those of outputs that would be removed perhaps whole. `others` are the folders of other watches. Blocks.
+/// watched folder, those of outputs that would be removed perhaps whole. `others` are other watches' areas. Blocks.
 ///
 /// # Errors
 ///
 /// When a pattern is wrong or a folder cannot be opened.
-pub(crate) fn dry_run(
-    watch: &Watch,
-    others: &[PathBuf],
-    tell: &mut dyn FnMut(&Path, Prospect),
-) -> Result<(), AgentError> {
+pub(crate) fn dry_run(watch: &Watch, others: &[Area], tell: &mut dyn FnMut(&Path, Prospect)) -> Result<(), AgentError> {
     let outlook = Outlook::open(watch)?;
     let mut found_files = false;
     let mut scan = Scan::new(&outlook.root, Path::new(""), Arc::clone(&outlook.rules.select))?;
@@ -67,7 +64,7 @@ pub(crate) fn dry_run(
 }
 
 /// What is surplus now; what would be compressed is not counted yet.
-fn ask_for_surplus(outlook: &Outlook<'_>, others: &[PathBuf], tell: &mut dyn FnMut(&Path, Prospect)) {
+fn ask_for_surplus(outlook: &Outlook<'_>, others: &[Area], tell: &mut dyn FnMut(&Path, Prospect)) {
     let watch = outlook.watch;
     // An output folder that is not there holds nothing.
     if watch.output_dir.is_some() && outlook.output.is_none() {

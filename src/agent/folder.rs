@@ -16,7 +16,7 @@ use crate::storage::{
 
 use super::events::{Events, FolderWatcher, Watcher};
 use super::giving_up::GivingUp;
-use super::job::{Attempt, Batch, Cancel, Job, Retained, Walk, Work};
+use super::job::{Area, Attempt, Batch, Cancel, Job, Retained, Walk, Work};
 use super::marked::Marked;
 use super::pool::Worked;
 use super::retention::Retention;
@@ -314,7 +314,7 @@ impl Job for WatchedFolder {
         self.watch.retention.is_limited()
     }
 
-    fn retain(&self, others: &[PathBuf], cancel: &Cancel) -> Retained {
+    fn retain(&self, others: &[Area], cancel: &Cancel) -> Retained {
         let root = self.root();
         let retention = Retention {
             watch: &self.watch,

@@ -30,8 +30,8 @@ pub(crate) trait Job: Send + Sync + 'static {
         false
     }
 
-    /// Removes surplus outputs; none in these folders, which are other watches'.
-    fn retain(&self, others: &[PathBuf], cancel: &Cancel) -> Retained {
+    /// Removes surplus outputs; none in these areas, which are other watches'.
+    fn retain(&self, others: &[Area], cancel: &Cancel) -> Retained {
         let _ = (others, cancel);
         Retained::default()
     }
@@ -44,6 +44,30 @@ pub(crate) struct Retained {
     pub(crate) removed: Vec<(PathBuf, Surplus)>,
     /// Something was left for another time.
     pub(crate) again: bool,
+}
+
+/// Where another watch is at home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Area {
+    /// The watched folder.
+    pub(crate) watched: PathBuf,
+    /// Where its outputs go, where that is another folder.
+    pub(crate) outputs: Option<PathBuf>,
+}
+
+impl Area {
+    /// Of a watched folder and that of its outputs.
+    pub(crate) fn new([watched, outputs]: [PathBuf; 2]) -> Self {
+        let outputs = Some(outputs).filter(|outputs| *outputs != watched);
+        Area { watched, outputs }
+    }
+
+    pub(super) fn folders(&self) -> impl Iterator<Item = &Path> {
+        [Some(&self.watched), self.outputs.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(PathBuf::as_path)
+    }
 }
 
 /// A scan under way.

@@ -53,7 +53,7 @@ pub(crate) use dry_run::dry_run;
 #[cfg(feature = "cli")]
 pub(crate) use explain::{Explanation, Subject, explain};
 #[cfg(feature = "cli")]
-pub(crate) use job::Cancel;
+pub(crate) use job::{Area, Cancel};
 #[cfg(feature = "cli")]
 pub(crate) use oneshot::OneShot;
 #[cfg(feature = "cli")]
@@ -270,9 +270,16 @@ impl Agent {
         }
     }
 
-    /// All watches that were to be there from the start are.
+    /// All watches that are to be there are.
     pub(crate) async fn keep_up(&self) -> Result<(), AgentError> {
-        self.send(Command::KeepUp).await
+        self.send(Command::HoldUpkeep(false)).await
+    }
+
+    /// Until [`keep_up`](Self::keep_up) is called no further look for surplus outputs is begun: watches are about to come that they may belong
+    /// to.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn hold_upkeep(&self) -> Result<(), AgentError> {
+        self.send(Command::HoldUpkeep(true)).await
     }
 
     /// Begins to watch a folder: what is there now is compressed too. The second value is where to tell of events by hand, which an

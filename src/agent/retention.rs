@@ -9,7 +9,7 @@ use crate::model::{Error, Escaped, Surplus};
 use crate::policy::{Kept, Select, Watch};
 use crate::storage::{Folder, Outputs, Removal};
 
-use super::job::{Cancel, Retained};
+use super::job::{Area, Cancel, Retained};
 
 /// So many are removed in one go.
 const MOST: usize = 1024;
@@ -25,7 +25,7 @@ pub(super) struct Retention<'a> {
 
 impl Retention<'_> {
     /// Removes what is surplus, and tells `warn` what cannot be. `others` are the folders of other watches.
-    pub(super) fn apply(&self, others: &[PathBuf], cancel: &Cancel, warn: &mut dyn FnMut(&Error)) -> Retained {
+    pub(super) fn apply(&self, others: &[Area], cancel: &Cancel, warn: &mut dyn FnMut(&Error)) -> Retained {
         let mut retained = Retained::default();
         let foreign = self.foreign(others);
         let outputs = self.outputs(&foreign);
@@ -53,7 +53,7 @@ impl Retention<'_> {
 
     /// What would be removed, as whole paths.
     #[cfg(feature = "cli")]
-    pub(super) fn prospects(&self, others: &[PathBuf]) -> Result<Vec<(PathBuf, Surplus)>, Error> {
+    pub(super) fn prospects(&self, others: &[Area]) -> Result<Vec<(PathBuf, Surplus)>, Error> {
         let foreign = self.foreign(others);
         let outputs = self.outputs(&foreign);
         let surplus = self.find(&outputs, others, &Cancel::default())?.into_iter();
@@ -61,7 +61,7 @@ impl Retention<'_> {
         Ok(surplus.map(whole).collect())
     }
 
-    fn find(&self, outputs: &Outputs<'_>, others: &[PathBuf], cancel: &Cancel) -> Result<Vec<(Kept, Surplus)>, Error> {
+    fn find(&self, outputs: &Outputs<'_>, others: &[Area], cancel: &Cancel) -> Result<Vec<(Kept, Surplus)>, Error> {
         if self.is_shared(others) {
             let message = format!(
                 "another watch puts its outputs there too, and whose one is cannot be told; nothing in {} is removed",
@@ -93,16 +93,22 @@ impl Retention<'_> {
     }
 
     /// The others' folders below that of our outputs, relative to it.
-    fn foreign(&self, others: &[PathBuf]) -> Vec<PathBuf> {
+    fn foreign(&self, others: &[Area]) -> Vec<PathBuf> {
         let own = real(&self.watch.output_folder());
-        let below = |other: &PathBuf| Some(real(other).strip_prefix(&own).ok()?.to_owned());
-        let below = others.iter().filter_map(below);
+        let below = |other: &Path| Some(real(other).strip_prefix(&own).ok()?.to_owned());
+        let below = others.iter().flat_map(Area::folders).filter_map(below);
         below.filter(|folder| !folder.as_os_str().is_empty()).collect()
     }
 
-    fn is_shared(&self, others: &[PathBuf]) -> bool {
-        let own = real(&self.watch.output_folder());
-        others.iter().any(|other| real(other) == own)
+    /// Whether outputs of another watch may be among ours: it puts them there, or keeps them as a tree that ours is a part of.
+    fn is_shared(&self, others: &[Area]) -> bool {
+        let (own, source) = (real(&self.watch.output_folder()), real(self.watch.path()));
+        others.iter().any(|other| {
+            let holds = |outputs: &PathBuf| own.starts_with(real(outputs));
+            let watched = real(&other.watched);
+            // Of two that watch one folder each has its own outputs.
+            (watched == own && watched != source) || other.outputs.as_ref().is_some_and(holds)
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// As many as the agent can use: some for each file whose original was removed a moment ago.
-const WANTED: u64 = 4 * 4096 + 1024;
+const WANTED: u64 = 5 * 4096 + 1024;
 
 /// Raises the soft limit, which is 1,024 on most systems for the sake of programs that call select(2), towards the hard one. What is
 /// started later, such as a hook, inherits it.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::exit::Exit;
 use super::print;
-use crate::agent::{Prospect, dry_run};
+use crate::agent::{Area, Prospect, dry_run};
 use crate::model::{Escaped, Size};
 use crate::policy::Watch;
 
@@ -16,10 +16,8 @@ pub(super) fn run(watches: &[Watch]) -> Result<Exit> {
     let mut totals = Totals::default();
     let mut lines = print::Lines::new();
     for watch in watches {
-        let others = watches.iter().filter(|other| other.path() != watch.path());
-        let others: Vec<PathBuf> = others
-            .flat_map(|other| [other.path().to_owned(), other.output_folder()])
-            .collect();
+        let area = |watch: &Watch| Area::new([watch.path().to_owned(), watch.output_folder()]);
+        let others: Vec<Area> = watches.iter().map(area).filter(|other| *other != area(watch)).collect();
         dry_run(watch, &others, &mut |path, prospect| {
             totals.add(&prospect);
             lines.add(Line(watch.path().join(path), prospect));

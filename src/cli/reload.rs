@@ -78,6 +78,23 @@ impl Reloader {
         for warning in &setup.warnings {
             warn!("{}", warning.message());
         }
+        // What is surplus by the rules of those that are there may belong to one that comes.
+        if agent.hold_upkeep().await.is_err() {
+            return Ok(());
+        }
+        let taken_over = self.take_over(agent, setup, plan, instance).await;
+        // Where the agent has ended, nothing is looked for any more.
+        let _ = agent.keep_up().await;
+        taken_over
+    }
+
+    async fn take_over(
+        &mut self,
+        agent: &Agent,
+        setup: Setup,
+        plan: Plan,
+        instance: Arc<Instance>,
+    ) -> Result<(), Refusal> {
         let mut came = Vec::new();
         // Those that come are there before those that go have gone: no file falls in between, and a folder that cannot be had after all
         // leaves everything as it was. Two watches on one folder are no matter for a moment.

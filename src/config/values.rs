@@ -17,8 +17,9 @@ use crate::policy::{Marker, OnConflict, Preset, WatcherChoice, WriterCheck};
 
 const MOST_WORKERS: i64 = 1024;
 const SHORTEST_KEEP: Duration = Duration::from_secs(1);
+const LONGEST_KEEP: Duration = Duration::from_secs(36_500 * 24 * 3600);
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
-/// Longer waits are mistakes, and would overflow clocks further on.
+/// Longer waits are mistakes.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A type that a TOML value can be read as. What is not overridden is refused with the sentence of [`EXPECTED`](Self::EXPECTED).
@@ -150,15 +151,8 @@ impl Value for Duration {
     const EXPECTED: &'static str = r#"a duration like "90s", "5m", "36h" or "30d""#;
 
     fn from_text(text: &str) -> Result<Self, String> {
-        let span = SpanParser::new().parse_span(text).map_err(|_| expected::<Self>())?;
-        if span.is_negative() {
-            return Err("a duration cannot be negative".to_owned());
-        }
-        let duration = span
-            .to_duration(SpanRelativeTo::days_are_24_hours())
-            .map_err(|_| "months and years vary in length: say it in days, like \"30d\"".to_owned())?;
-        match Duration::try_from(duration) {
-            Ok(duration) if duration <= LONGEST => Ok(duration),
+        match duration_of(text)? {
+            duration if duration <= LONGEST => Ok(duration),
             _ => Err("the longest duration is \"365d\"".to_owned()),
         }
     }
@@ -169,6 +163,17 @@ impl Value for Duration {
         }
         Err(expected::<Self>())
     }
+}
+
+fn duration_of(text: &str) -> Result<Duration, String> {
+    let span = SpanParser::new().parse_span(text).map_err(|_| expected::<Duration>())?;
+    if span.is_negative() {
+        return Err("a duration cannot be negative".to_owned());
+    }
+    let duration = span
+        .to_duration(SpanRelativeTo::days_are_24_hours())
+        .map_err(|_| "months and years vary in length: say it in days, like \"30d\"".to_owned())?;
+    Duration::try_from(duration).map_err(|_| expected::<Duration>())
 }
 
 /// A duration that a loop can wait for without eating a processor.
@@ -279,8 +284,9 @@ impl Value for KeepFor {
     const EXPECTED: &'static str = Duration::EXPECTED;
 
     fn from_text(text: &str) -> Result<Self, String> {
-        match Duration::from_text(text)? {
+        match duration_of(text)? {
             age if age < SHORTEST_KEEP => Err("nothing would be kept: the shortest is \"1s\"".to_owned()),
+            age if age > LONGEST_KEEP => Err("the longest is \"36500d\", a century".to_owned()),
             age => Ok(KeepFor(age)),
         }
     }

@@ -160,7 +160,7 @@ impl HookRunner {
             return warn!(hook = kind, %source, "the {kind} hook for {source} is not run: {MOST_WAITING} wait already");
         }
         state.waiting.push_back(job);
-        if state.idle == 0 && state.threads < AT_ONCE {
+        if state.waiting.len() > state.idle && state.threads < AT_ONCE {
             let shared = Arc::clone(&self.0);
             let started = thread::Builder::new()
                 .name("hook".to_owned())
