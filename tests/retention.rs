@@ -213,6 +213,38 @@ fn of_a_shared_output_folder_nothing_is_removed_and_that_is_said() {
     assert_eq!(names_below(&shared), ["a.csv.gz"]);
 }
 
+/// Or a good one would go in its place.
+#[test]
+fn what_is_no_gzip_or_still_being_written_does_not_count_among_those_that_are_kept() {
+    let inbox = Inbox::new();
+    put_gz(&inbox.path, "empty.~1~.gz", 1, 10);
+    inbox.sandbox.file("inbox/empty.gz", "");
+    put_gz(&inbox.path, "text.~1~.gz", 1, 10);
+    inbox.sandbox.file("inbox/text.gz", "no gzip, in spite of its name");
+    put_gz(&inbox.path, "busy.gz", 2, 10);
+    put_gz(&inbox.path, "busy.~1~.gz", 1, 10);
+    let writer = while_none_is_started(|| File::options().append(true).open(inbox.path.join("busy.~1~.gz")));
+    let before = left(&inbox);
+    once(&inbox, "keep-count = 1");
+    assert_eq!(left(&inbox), before);
+    drop(writer);
+    once(&inbox, "keep-count = 1");
+    assert!(!inbox.path.join("busy.gz").exists() && inbox.path.join("busy.~1~.gz").exists());
+}
+
+/// One of them puts its outputs into a subfolder, which the other does not look after.
+#[test]
+fn of_two_watches_on_one_folder_neither_removes_what_the_other_made() {
+    let inbox = Inbox::new();
+    put_gz(&inbox.path, "a.csv.gz", 3, 10);
+    put_gz(&inbox.path, "archive/b.csv.gz", 3, 10);
+    let path = inbox.path.display().to_string();
+    let general = format!("[[watch]]\npath = \"{path}\"\noutput-dir = \"archive\"\n");
+    let dwindle = inbox.dwindle_with(&general, &format!("{SETTLE}keep-bytes = \"0B\""));
+    dwindle.args(["--once"]).finish().expect_code(0);
+    assert_eq!(left(&inbox), set(["archive/", "archive/b.csv.gz"]));
+}
+
 #[test]
 fn a_running_agent_keeps_order_after_each_commit() {
     let inbox = Inbox::new();

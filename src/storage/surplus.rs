@@ -4,6 +4,7 @@
 //! that nobody is at, and whose original is gone.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -122,8 +123,17 @@ impl Outputs<'_> {
         if is_foreign || !self.is_ours(&path) || !self.is_alone(&path) {
             return None;
         }
-        let status = self.parent_of(&path)?.status(path.file_name()?).ok()??;
-        (status.kind == FileType::RegularFile).then(|| kept(path, &status))
+        let (parent, name) = (self.parent_of(&path)?, path.file_name()?);
+        let status = parent.status(name).ok()??;
+        let counts = status.kind == FileType::RegularFile && self.is_sound(&parent.open_file(name).ok()?);
+        counts.then(|| kept(path, &status))
+    }
+
+    /// Whether it begins as an output, and nobody writes to it: what is no output, or none yet, must not count in the place of one.
+    fn is_sound(&self, file: &File) -> bool {
+        let mut head = [0; 8];
+        let begins = file.read_exact_at(&mut head, 0).is_ok() && begins_as(self.format, &head);
+        begins && Status::of(file).is_ok_and(|status| !lease::may_have_writer(file, &status.fingerprint))
     }
 
     /// Whether this watch would have made it: from a name that it takes.
