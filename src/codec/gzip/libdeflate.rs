@@ -10,8 +10,14 @@ use super::scan::Scanner;
 use crate::model::Level;
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
-/// The library's level for each of ours: its outputs are smaller than gzip's on logs, and about as small on other data (docs/performance.md).
+/// The library's level for each of ours: the fastest whose outputs are smaller than gzip's on logs (docs/performance.md).
 const LEVELS: [i32; 9] = [1, 1, 1, 3, 5, 5, 6, 7, 8];
+
+/// The same for what is very redundant. The fast levels take the first long match for good, which costs much where most are long.
+const LEVELS_FOR_REDUNDANT: [i32; 9] = [3, 3, 3, 3, 5, 7, 7, 8, 8];
+
+/// What gets this many times smaller is very redundant.
+const REDUNDANT: usize = 18;
 
 /// Blocks shorter than this the library may store, whatever is in them; the other engine takes them.
 const TINY: usize = 56;
@@ -19,6 +25,8 @@ const TINY: usize = 56;
 pub(super) struct Libdeflate {
     level: Level,
     compressor: Compressor,
+    /// The one for what is very redundant, made when it is needed.
+    stronger: Option<Compressor>,
     decompressor: Decompressor,
     scanner: Scanner,
     /// Made when it is needed.
@@ -31,10 +39,10 @@ pub(super) struct Libdeflate {
 
 impl Reusable for Libdeflate {
     fn new(level: Level) -> Self {
-        let its_level = CompressionLvl::new(LEVELS[usize::from(level.number() - 1)]);
         Libdeflate {
             level,
-            compressor: Compressor::new(its_level.unwrap_or_default()),
+            compressor: compressor(&LEVELS, level),
+            stronger: None,
             decompressor: Decompressor::new(),
             scanner: Scanner::default(),
             flate: None,
@@ -51,11 +59,14 @@ impl Engine for Libdeflate {
         if block.bytes.len() < TINY && block.last {
             return self.deflate_otherwise(block, output);
         }
-        let bound = self.compressor.deflate_compress_bound(block.bytes.len());
-        let room = self.room.of(bound);
-        let length = self.compressor.deflate_compress(block.bytes, room);
-        let length = length.map_err(|_| "the compressor fails")?;
-        output.extend_from_slice(room.get(..length).ok_or("the compressor fails")?);
+        let mut length = compress(&mut self.compressor, block.bytes, &mut self.room)?;
+        if length * REDUNDANT < block.bytes.len() && of(&LEVELS, self.level) < of(&LEVELS_FOR_REDUNDANT, self.level) {
+            let stronger = self
+                .stronger
+                .get_or_insert_with(|| compressor(&LEVELS_FOR_REDUNDANT, self.level));
+            length = compress(stronger, block.bytes, &mut self.room)?;
+        }
+        output.extend_from_slice(self.room.bytes().get(..length).ok_or("the compressor fails")?);
         Ok(())
     }
 
@@ -89,6 +100,21 @@ impl Libdeflate {
         let flate = self.flate.get_or_insert_with(|| Flate::new(self.level));
         flate.deflate(block, output)
     }
+}
+
+fn compressor(levels: &[i32; 9], level: Level) -> Compressor {
+    Compressor::new(CompressionLvl::new(of(levels, level)).unwrap_or_default())
+}
+
+fn of(levels: &[i32; 9], level: Level) -> i32 {
+    levels[usize::from(level.number() - 1)]
+}
+
+/// How many bytes at the room's beginning it makes.
+fn compress(compressor: &mut Compressor, bytes: &[u8], room: &mut Room) -> Result<usize, Fault> {
+    let room = room.of(compressor.deflate_compress_bound(bytes.len()));
+    let length = compressor.deflate_compress(bytes, room);
+    length.map_err(|_| "the compressor fails")
 }
 
 /// Makes `data`, a whole stream, one that another can follow: its final block becomes one that is not, and an empty stored block brings it

@@ -37,9 +37,9 @@ const END: u16 = 2;
 /// The tables, kept from one block to the next.
 #[derive(Default)]
 pub(super) struct Scanner {
-    code_lengths: Code<7>,
-    literals: Code<11>,
-    distances: Code<9>,
+    code_lengths: Code<{ 1 << 7 }>,
+    literals: Code<{ 1 << 11 }>,
+    distances: Code<{ 1 << 9 }>,
 }
 
 impl Scanner {
@@ -114,12 +114,15 @@ impl Scanner {
             END_OF_BLOCK => Some((END, 0)),
             length => Some((LENGTH, *LENGTH_EXTRA.get(length - END_OF_BLOCK - 1)?)),
         })?;
+        self.literals.merge_literals();
         self.distances
             .read(distances, |symbol| Some((0, *DISTANCE_EXTRA.get(symbol)?)))
     }
 
     /// To behind the block's end.
-    fn skip_symbols(&self, bits: &mut Bits<'_>) -> Option<()> {
+    fn skip_symbols(&self, reader: &mut Bits<'_>) -> Option<()> {
+        // A copy, which can be in registers.
+        let mut bits = *reader;
         loop {
             // Enough for the longest length and distance with their extra bits, 48.
             bits.refill();
@@ -128,36 +131,65 @@ impl Scanner {
                 LENGTH => {
                     bits.symbol(&self.distances)?;
                 }
-                _ => return Some(()),
+                _ => break,
             }
         }
+        *reader = bits;
+        Some(())
     }
 }
 
-/// A symbol's meaning above, and below it in [`WIDTH`] bits how many it takes, extra bits included. Zero is none.
-type Entry = u16;
-const WIDTH: u32 = 5;
+/// What is known of a code word. In one number, since each word has to wait for that of the one before it: from the lowest on, a byte each,
+/// how many bits to skip with its extra bits, and how many are its own, which are none of no word; above them what it means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Entry(u32);
 
-/// A Huffman code (section 3.2.2): code words of at most `DIRECT` bits are looked up, longer ones, which are rare, searched for.
-struct Code<const DIRECT: usize> {
-    direct: Vec<Entry>,
+impl Entry {
+    fn new(meaning: u16, length: u8, skip: u8) -> Self {
+        Entry(u32::from(meaning) << 16 | u32::from(length) << 8 | u32::from(skip))
+    }
+
+    fn exists(self) -> bool {
+        self.0 != 0
+    }
+
+    fn meaning(self) -> u16 {
+        let [_, _, low, high] = self.0.to_le_bytes();
+        u16::from_le_bytes([low, high])
+    }
+
+    fn length(self) -> u8 {
+        self.0.to_le_bytes()[1]
+    }
+
+    fn skip(self) -> u8 {
+        self.0.to_le_bytes()[0]
+    }
+}
+
+/// A Huffman code (section 3.2.2): code words of few bits are looked up in a table of `SIZE`, a power of two; longer ones, which
+/// are rare, are searched for.
+struct Code<const SIZE: usize> {
+    direct: Box<[Entry; SIZE]>,
     /// How many code words there are of each length.
     counts: [u16; LONGEST + 1],
     /// In the order of their code words.
     sorted: Vec<Entry>,
 }
 
-impl<const DIRECT: usize> Default for Code<DIRECT> {
+impl<const SIZE: usize> Default for Code<SIZE> {
     fn default() -> Self {
         Code {
-            direct: vec![0; 1 << DIRECT],
+            direct: Box::new([Entry::default(); SIZE]),
             counts: [0; LONGEST + 1],
             sorted: Vec::with_capacity(MOST_LENGTHS),
         }
     }
 }
 
-impl<const DIRECT: usize> Code<DIRECT> {
+impl<const SIZE: usize> Code<SIZE> {
+    const DIRECT: usize = SIZE.trailing_zeros() as usize;
+
     /// Becomes the code whose symbols have these lengths. `meaning` gives a symbol's and the number of its extra bits; none where there must
     /// not be such a symbol. None where there are more code words than there can be.
     fn read(&mut self, lengths: &[u8], meaning: impl Fn(usize) -> Option<(u16, u8)>) -> Option<()> {
@@ -178,11 +210,11 @@ impl<const DIRECT: usize> Code<DIRECT> {
             return None;
         }
         self.sorted.clear();
-        self.sorted.resize(usize::from(begin), 0);
+        self.sorted.resize(usize::from(begin), Entry::default());
         for (symbol, &length) in lengths.iter().enumerate().filter(|&(_, &length)| length > 0) {
             let begin = &mut begins[usize::from(length)];
             if let Some((meaning, extra)) = meaning(symbol) {
-                self.sorted[*begin] = meaning << WIDTH | u16::from(length + extra);
+                self.sorted[*begin] = Entry::new(meaning, length, length + extra);
             }
             *begin += 1;
         }
@@ -191,10 +223,10 @@ impl<const DIRECT: usize> Code<DIRECT> {
     }
 
     fn fill(&mut self) {
-        self.direct.fill(0);
+        self.direct.fill(Entry::default());
         let mut sorted = self.sorted.iter();
         let mut code = 0_usize;
-        for length in 1..=DIRECT {
+        for length in 1..=Self::DIRECT {
             code <<= 1;
             for &entry in sorted.by_ref().take(usize::from(self.counts[length])) {
                 // The words are read from their highest bit on.
@@ -207,11 +239,32 @@ impl<const DIRECT: usize> Code<DIRECT> {
         }
     }
 
+    /// Makes one of each entry for a literal and that of the word behind it, where all of it is looked up at once. Literals mean
+    /// nothing more.
+    fn merge_literals(&mut self) {
+        // From the end on, so that the other one, which is nearer to the beginning, is of a single word.
+        for at in (1..self.direct.len()).rev() {
+            let first = self.direct[at];
+            if !first.exists() || first.meaning() != LITERAL {
+                continue;
+            }
+            let second = self.direct[at >> first.length()];
+            let length = first.length() + second.length();
+            if second.exists() && usize::from(length) <= Self::DIRECT {
+                self.direct[at] = Entry::new(second.meaning(), length, first.skip() + second.skip());
+            }
+        }
+    }
+
     /// The entry for the word at the low end of `buffer`.
     fn look_up(&self, buffer: u64) -> Option<Entry> {
         #[allow(clippy::cast_possible_truncation)] // it is masked
-        let direct = self.direct[buffer as usize & ((1 << DIRECT) - 1)];
-        if direct == 0 { self.search(buffer) } else { Some(direct) }
+        let direct = self.direct[buffer as usize % SIZE];
+        if direct.exists() {
+            Some(direct)
+        } else {
+            self.search(buffer)
+        }
     }
 
     #[cold]
@@ -223,7 +276,7 @@ impl<const DIRECT: usize> Code<DIRECT> {
             let count = usize::from(count);
             if code < first + count {
                 let entry = *self.sorted.get(begin + code.checked_sub(first)?)?;
-                return (entry != 0).then_some(entry);
+                return entry.exists().then_some(entry);
             }
             first += count;
             begin += count;
@@ -233,6 +286,7 @@ impl<const DIRECT: usize> Code<DIRECT> {
 }
 
 /// Reads bits, each byte's lowest first.
+#[derive(Clone, Copy)]
 struct Bits<'a> {
     data: &'a [u8],
     /// The next byte that is not in `buffer`.
@@ -264,23 +318,24 @@ impl<'a> Bits<'a> {
             self.next += (63 - self.count as usize) / 8;
             self.count |= 0b11_1000;
         } else {
-            self.refill_at_the_end();
+            *self = self.refilled_at_the_end();
         }
     }
 
     #[cold]
-    fn refill_at_the_end(&mut self) {
+    fn refilled_at_the_end(mut self) -> Self {
         self.buffer &= (1 << self.count) - 1;
         while let Some(&byte) = self.data.get(self.next).filter(|_| self.count < 56) {
             self.buffer |= u64::from(byte) << self.count;
             self.next += 1;
             self.count += 8;
         }
+        self
     }
 
     fn skip(&mut self, count: u32) -> Option<()> {
         self.count = self.count.checked_sub(count)?;
-        self.buffer >>= count;
+        self.buffer >>= count & 63;
         Some(())
     }
 
@@ -292,10 +347,10 @@ impl<'a> Bits<'a> {
     }
 
     /// Skips a symbol and its extra bits; what it means. The buffer must have been filled.
-    fn symbol<const DIRECT: usize>(&mut self, code: &Code<DIRECT>) -> Option<u16> {
+    fn symbol<const SIZE: usize>(&mut self, code: &Code<SIZE>) -> Option<u16> {
         let entry = code.look_up(self.buffer)?;
-        self.skip(u32::from(entry) & ((1 << WIDTH) - 1))?;
-        Some(entry >> WIDTH)
+        self.skip(u32::from(entry.skip()))?;
+        Some(entry.meaning())
     }
 
     /// The rest of a stored block (section 3.2.4).
