@@ -19,7 +19,7 @@ pub enum Step {
     List,
     /// Asking the kernel for a folder's events.
     Watch,
-    /// Making an output folder or an unpublished output file.
+    /// Making an output folder, an unpublished output file, or an original's name in the folder for originals that are done.
     Create,
     /// Reading the original.
     Read,
