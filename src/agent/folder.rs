@@ -10,8 +10,8 @@ use crate::codec::Helpers;
 use crate::model::{Error, Escaped, Format, Level, Observer, Reason, Step};
 use crate::policy::{self, Select, Watch, WatcherChoice};
 use crate::storage::{
-    Candidate, Folder, Look, Places, Plan, Recovered, Renew, Rules, Scan, Sight, is_gone, is_leftover, look, recover,
-    remote_file_system,
+    Candidate, Folder, Look, Marker, Places, Plan, Recovered, Renew, Rules, Scan, Sight, is_gone, is_leftover, look,
+    recover, remote_file_system,
 };
 
 use super::events::{Events, FolderWatcher, Watcher};
@@ -182,8 +182,13 @@ impl WatchedFolder {
         if self.watch.failed_dir.is_none() {
             return Ok(None);
         }
-        let Some(status) = parent.status(file.file_name().unwrap_or_default())? else {
+        let name = file.file_name().unwrap_or_default();
+        let Some(status) = parent.status(name)? else {
             return Ok(None);
+        };
+        let marker = match self.rules.select.marker_of(name) {
+            Some(marker) => Marker::find(parent, marker)?,
+            None => None,
         };
         Ok(Some(GivingUp {
             root: Arc::clone(root),
@@ -191,6 +196,7 @@ impl WatchedFolder {
             file: file.to_owned(),
             path: self.watch.path.join(file),
             seen: status.fingerprint,
+            marker,
             failures,
             settle: self.rules.settle,
             writer_check: self.rules.writer_check,

@@ -19,7 +19,7 @@ pub enum Step {
     List,
     /// Asking the kernel for a folder's events.
     Watch,
-    /// Making an output folder or an unpublished output file.
+    /// Making an output folder, an unpublished output file, or an original's name in the folder for originals that are done.
     Create,
     /// Reading the original.
     Read,
@@ -151,8 +151,13 @@ impl Error {
         if of_all.iter().any(|errno| self.errno() == Some(errno.raw_os_error())) {
             return false;
         }
-        // Of the output: bytes that can't be verified, and one that becomes too large.
-        let of_its_output = self.step == Step::Verify || self.step == Step::Write && self.class == Class::Permanent;
+        // Of the output: bytes that are not those that were written, and one that becomes too large. That they can't be read back is the
+        // disk's doing.
+        let of_its_output = match self.step {
+            Step::Verify => self.errno().is_none(),
+            Step::Write => self.class == Class::Permanent,
+            _ => false,
+        };
         self.path == original || of_its_output
     }
 
@@ -211,6 +216,15 @@ mod tests {
         assert_eq!(class(13), Class::Permanent);
         assert_eq!(class(28), Class::Transient);
         assert_eq!(class(24), Class::Transient);
+    }
+
+    #[test]
+    fn an_output_that_is_wrong_is_of_its_file_and_one_that_cannot_be_read_back_is_not() {
+        let original = Path::new("a");
+        assert!(Error::transient(Step::Verify, "a.gz", "the output is wrong").is_of_file(original));
+        assert!(!Error::new(Step::Verify, "a.gz", Errno::IO).is_of_file(original));
+        assert!(Error::new(Step::Write, "a.gz", Errno::FBIG).is_of_file(original));
+        assert!(Error::new(Step::Read, "a", Errno::IO).is_of_file(original));
     }
 
     #[test]

@@ -92,6 +92,8 @@ impl Pair<'_> {
         }
         let file = match self.output.open_file(&name) {
             Err(error) if is_gone(&error) => return Ok(None),
+            // Somebody else's, since ours could be read: it must not keep the file from an output of another format.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
             file => file?,
         };
         let status = Status::of(&file).map_err(|errno| self.failed(Step::Look, errno.into()))?;

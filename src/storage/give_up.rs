@@ -81,13 +81,14 @@ impl GiveUp<'_> {
         Err(self.failed(Step::Remove, Errno::EXIST))
     }
 
-    /// The file's status, if it is the one that was seen and nobody has touched it for its settle time.
+    /// The file's status, if it is the one that was seen, nobody had touched it for its settle time then, and nobody wrote to it since. Its
+    /// ctime now would not tell: a try that got as far as the quarantine, and put the file back, has changed it.
     fn at_rest(&self) -> Result<Option<Status>, Error> {
         let found = self.parent.status(self.name)?;
         Ok(found.filter(|status| {
             status.kind == FileType::RegularFile
                 && status.fingerprint.same_content(&self.seen)
-                && status.fingerprint.quiet_for(SystemTime::now()) >= self.settle
+                && self.seen.quiet_for(SystemTime::now()) >= self.settle
         }))
     }
 

@@ -19,7 +19,7 @@ pub(crate) struct Marker {
 impl Marker {
     /// Looks for a marker of this name in the folder: a regular file; a symbolic link is none, wherever it leads. Nor is what has a name
     /// of ours, whoever named a file so that its marker would have that: it may be an original in quarantine.
-    pub(super) fn find(parent: &Folder, name: OsString) -> Result<Option<Self>, Error> {
+    pub(crate) fn find(parent: &Folder, name: OsString) -> Result<Option<Self>, Error> {
         if is_leftover(&name) {
             return Ok(None);
         }

@@ -122,9 +122,13 @@ impl Quarantine {
     }
 
     /// Moves it to another folder of the same file system, under its own name or a numbered one, which is returned. Nothing is replaced.
+    ///
+    /// # Errors
+    ///
+    /// With the path it would have had there: the trouble is that folder's, and not the file's.
     pub(super) fn move_to(&self, folder: &Folder) -> Result<OsString, Error> {
         move_numbered(&self.parent, &self.name, folder, &self.original)
-            .map_err(|errno| Error::new(Step::Remove, self.parent.path_of(&self.original), errno))
+            .map_err(|errno| cannot_move(folder, &self.original, errno))
     }
 
     /// Gives it its own name again, or, where that was taken meanwhile, one in sight. What is not ours any more stays where it is.
@@ -156,6 +160,15 @@ pub(super) fn move_numbered(
         }
     }
     Err(Errno::EXIST)
+}
+
+/// The failure of [`move_numbered`]. A folder that was removed is made anew by the next try.
+pub(super) fn cannot_move(folder: &Folder, original: &OsStr, errno: Errno) -> Error {
+    let path = folder.path_of(original);
+    match errno {
+        Errno::NOENT => Error::transient(Step::Create, path, "its folder, or the original, was removed meanwhile"),
+        errno => Error::new(Step::Create, path, errno),
+    }
 }
 
 /// `NAME` for number 0, else `NAME.~N~`, as backups are numbered.

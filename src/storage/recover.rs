@@ -14,7 +14,7 @@ use super::conflict::{self, Naming, Question};
 use super::dir::{Folder, is_gone, name_of};
 use super::lock::{Locked, lock};
 use super::place::Places;
-use super::quarantine::{move_numbered, put_back_beside};
+use super::quarantine::{cannot_move, move_numbered, put_back_beside};
 use super::ready::Candidate;
 use super::status::Status;
 use super::stopped::Stopped;
@@ -180,7 +180,7 @@ fn retire(
         Ok(_) if durable => done.sync().map(|()| Recovered::Removed),
         Ok(_) => Ok(Recovered::Removed),
         Err(Errno::NOENT) => Ok(Recovered::Left),
-        Err(errno) => Err(Error::new(Step::Remove, parent.path_of(original), errno)),
+        Err(errno) => Err(cannot_move(&done, original, errno)),
     }
 }
 

@@ -141,7 +141,12 @@ fn a_folder_that_is_gone_gives_the_original_its_name_back_and_keeps_the_output()
     let retiring = scene.publish();
     fs::remove_dir(scene.path("done")).unwrap();
     let error = retire(retiring, &mut |warning| panic!("{warning}")).unwrap_err();
-    assert_eq!(error.step(), Step::Remove);
+    assert_eq!(
+        (error.step(), error.class()),
+        (Step::Create, Class::Transient),
+        "{error}"
+    );
+    assert!(!error.is_of_file(&scene.path("F")), "{error}");
     assert_eq!(scene.names(), ["F", "F.gz"]);
     assert_eq!(fs::read(scene.path("F")).unwrap(), b"text");
     // Made again, the next try finishes the work.
@@ -179,6 +184,8 @@ fn another_file_system_is_known_before_anything_is_renamed() {
     unmount(scene.path("done"), UnmountFlags::DETACH).unwrap();
     assert!(!can);
     // And if it happens all the same, no byte is lost.
-    assert_eq!(failed.unwrap_err().errno(), Some(libc::EXDEV));
+    let error = failed.unwrap_err();
+    assert_eq!(error.errno(), Some(libc::EXDEV));
+    assert!(!error.is_of_file(&scene.path("F")), "{error}");
     assert_eq!(fs::read(scene.path("F")).unwrap(), b"text");
 }

@@ -3,6 +3,7 @@
 use std::thread;
 
 use super::*;
+use crate::model::Fingerprint;
 use crate::storage::GiveUp;
 
 const REASON: &str = "error: cannot read it\n";
@@ -20,9 +21,17 @@ fn give_up(scene: &Scene, meanwhile: impl FnOnce()) -> Result<Option<PathBuf>, E
 }
 
 fn give_up_after(scene: &Scene, settle: Duration, meanwhile: impl FnOnce()) -> Result<Option<PathBuf>, Error> {
-    let parent = scene.folder();
-    let seen = parent.status(OsStr::new("F")).unwrap().unwrap().fingerprint;
+    let seen = seen(scene);
     meanwhile();
+    give_up_seen(scene, seen, settle)
+}
+
+fn seen(scene: &Scene) -> Fingerprint {
+    scene.folder().status(OsStr::new("F")).unwrap().unwrap().fingerprint
+}
+
+fn give_up_seen(scene: &Scene, seen: Fingerprint, settle: Duration) -> Result<Option<PathBuf>, Error> {
+    let parent = scene.folder();
     let output = Arc::new(Folder::open(&scene.path("failed")).unwrap());
     let give_up = GiveUp {
         parent: &parent,
@@ -87,6 +96,25 @@ fn a_file_that_somebody_writes_to_stays() {
     assert_eq!(give_up_after(&scene, Duration::from_secs(60), || ()).unwrap(), None);
     assert_eq!(scene.names(), ["F", "failed"]);
     assert_eq!(names(&scene), [""; 0]);
+}
+
+/// As a commit leaves it that fails after the quarantine.
+#[test]
+fn a_file_that_had_another_name_meanwhile_and_has_its_own_again_is_moved() {
+    let scene = scene();
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let file = File::options().write(true).open(scene.path("F")).unwrap();
+    file.set_modified(long_ago).unwrap();
+    drop(file);
+    let settle = Duration::from_secs(60);
+    // Its time alone says nothing: it may have been set by whoever is still at it.
+    assert_eq!(give_up_after(&scene, settle, || ()).unwrap(), None);
+    let mut seen = seen(&scene);
+    seen.changed = seen.modified;
+    fs::rename(scene.path("F"), scene.path("aside")).unwrap();
+    fs::rename(scene.path("aside"), scene.path("F")).unwrap();
+    let moved = give_up_seen(&scene, seen, settle).unwrap();
+    assert_eq!(moved, Some(scene.path("failed/F")));
 }
 
 #[test]
