@@ -52,7 +52,7 @@ impl Pair<'_> {
         Ok(self.open_outdated()?.map(|_| self.output.path_of(&self.output_name())))
     }
 
-    /// Removes the output where it follows its original, and that is gone, is no regular file any more, or has changed since. To be called
+    /// Removes the output where it follows its original, and that is gone, is no regular file any more, or has changed since and is not being written. To be called
     /// where no new output will take its place. Returns its path if it did. Blocks.
     ///
     /// # Errors
@@ -113,8 +113,16 @@ impl Pair<'_> {
             Some(parent) => parent.status(self.name)?,
             None => None,
         };
-        let original = original.filter(|status| status.kind == FileType::RegularFile);
-        Ok(original.is_none_or(|original| original.fingerprint.modified != output.fingerprint.modified))
+        let Some(original) = original.filter(|status| status.kind == FileType::RegularFile) else {
+            return Ok(true);
+        };
+        Ok(original.fingerprint.modified != output.fingerprint.modified && !self.is_being_written(&original))
+    }
+
+    /// Whether somebody has the original open for writing: what it is in the end, he has not said yet.
+    fn is_being_written(&self, original: &Status) -> bool {
+        let file = self.parent.and_then(|parent| parent.open_file(self.name).ok());
+        file.is_some_and(|file| lease::may_have_writer(&file, &original.fingerprint))
     }
 
     fn output_name(&self) -> OsString {

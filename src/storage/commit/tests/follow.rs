@@ -133,6 +133,22 @@ fn one_that_somebody_still_writes_is_left_to_him() {
     assert_eq!(withdraw(&scene).as_deref(), Some("F.gz"));
 }
 
+/// There is no moment without one while a writer has emptied the file, and has not written it yet.
+#[test]
+fn it_stays_while_its_original_is_being_written_and_goes_when_that_was_left_empty() {
+    let scene = scene();
+    scene.write("F", b"text");
+    assert!(is_compressed(&scene.commit("F").unwrap()));
+    let writer = File::options()
+        .write(true)
+        .truncate(true)
+        .open(scene.path("F"))
+        .unwrap();
+    assert_eq!(withdraw(&scene), None);
+    drop(writer);
+    assert_eq!(withdraw(&scene).as_deref(), Some("F.gz"));
+}
+
 #[test]
 fn it_goes_with_its_original_and_not_before() {
     let scene = scene();
