@@ -249,7 +249,7 @@ fn a_dry_run_says_the_same() {
             "at once: compressed to /inbox/new.js.gz (6 B); the original stays",
         ),
         ("changed.js", "compress", "in the place of the one that is there"),
-        ("same.js", "skip", "its .gz is there and up to date"),
+        ("same.js", "skip", "its compressed file is there and up to date"),
         ("taken.js", "skip", "remove it, or set on-conflict"),
         ("emptied.js", "skip", "it is empty"),
         (

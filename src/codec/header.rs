@@ -11,5 +11,6 @@ pub(crate) struct Header<'a> {
     /// FTEXT, "probably text", which gzip never sets and no reader asks for; in zstd by a skippable frame.
     pub(crate) follows: bool,
     /// The original's length, where that is known beforehand. A source of another length is refused by a format that says it.
+    #[cfg_attr(not(feature = "zstd"), allow(dead_code))]
     pub(crate) length: Option<u64>,
 }

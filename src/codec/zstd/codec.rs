@@ -13,7 +13,7 @@ pub(super) type Fault = &'static str;
 /// No level reaches farther back than 8 MiB, and so no reader needs more memory for that.
 const WINDOW_LOG: u32 = 23;
 
-/// As much as the levels up to 9 take for long contents.
+/// What takes more is given back after each file.
 const LARGE: usize = 32 << 20;
 
 /// Makes frames of one level, one after the other, and reads along what it makes.
