@@ -27,6 +27,13 @@ pub(super) fn warn(entries: &[Entry]) -> Vec<Diagnostic> {
             ));
             warnings.extend(check_shared_output(&entries[earlier], entry));
         }
+        for (other, place) in entries
+            .iter()
+            .zip(&places)
+            .filter(|(other, _)| !std::ptr::eq(*other, entry))
+        {
+            warnings.extend(check_taken_again(entry, other, place));
+        }
         warnings.extend(check_includes(entry));
         warnings.extend(check_poll_interval(entry));
     }
@@ -119,6 +126,31 @@ fn check_own_folders(entry: &Entry) -> Vec<Diagnostic> {
         let help =
             "originals are moved there by a rename, which stays on one file system: name a folder on the same one";
         Some(warning.with_label("the watch would not begin").with_help(help))
+    };
+    folders.into_iter().filter_map(warn).collect()
+}
+
+/// Another watch, at `place`, would take what this one is done with; two such would hand it to each other for ever.
+fn check_taken_again(entry: &Entry, other: &Entry, place: &Path) -> Vec<Diagnostic> {
+    let watch = &entry.watch;
+    let folders = [
+        ("done-dir", &watch.done_dir, &entry.done_dir),
+        ("failed-dir", &watch.failed_dir, &entry.failed_dir),
+    ];
+    let warn = |(key, folder, written): (&str, &Option<PathBuf>, &Option<Range<usize>>)| {
+        let folder = resolve(&watch.path.join(folder.as_ref()?));
+        if folder != place && !covers(&other.watch, place, &folder) {
+            return None;
+        }
+        let message = format!("`{key}` lies in another watched folder, {}", Escaped(&other.watch.path));
+        let there = other.document.line_of(other.path.clone());
+        let warning = entry.document.warning(written.clone()?, message);
+        let label = format!("what comes there is taken again by the watch at {there}");
+        Some(
+            warning
+                .with_label(label)
+                .with_help("name a folder that no watch looks into"),
+        )
     };
     folders.into_iter().filter_map(warn).collect()
 }
@@ -244,7 +276,12 @@ fn is_certain(reason: &Reason) -> bool {
 
 /// The path without links and dots, as far as it exists.
 pub(super) fn resolve(path: &Path) -> PathBuf {
-    fs::canonicalize(path).unwrap_or_else(|_| path.components().collect())
+    let there = path.ancestors().find_map(|folder| {
+        let missing = path.strip_prefix(folder).ok()?;
+        Some(fs::canonicalize(folder).ok()?.join(missing))
+    });
+    // Joined to nothing a path ends with a slash, which is none of its components.
+    there.as_deref().unwrap_or(path).components().collect()
 }
 
 #[cfg(test)]
@@ -319,6 +356,21 @@ warning: cannot watch ~/inbox
         ] {
             let found = warnings(&format!("[[watch]]\npath = \"{path}\""));
             assert!(found.len() == 1 && found[0].contains(part), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_for_done_files_that_another_watch_would_take_from() {
+        for (keys, taken) in [
+            ("done-dir = \"../c\"", true),
+            ("failed-dir = \"../c/failed\"", true),
+            ("done-dir = \"done\"", false),
+            ("failed-dir = \"../d\"", false),
+        ] {
+            let found = warnings(&format!("[[watch]]\npath = \"a\"\n{keys}\n[[watch]]\npath = \"c\""));
+            assert_eq!(found.len(), usize::from(taken), "{keys}: {found:?}");
+            let told = |warning: &String| warning.contains("taken again by the watch at x.toml:5");
+            assert!(found.iter().all(told), "{keys}: {found:?}");
         }
     }
 

@@ -124,6 +124,11 @@ impl HookRunner {
         state.closing = true;
         self.0.changed.notify_all();
         while !(state.waiting.is_empty() && state.running == 0) {
+            if state.threads == 0 {
+                // The system refuses the first thread still: nobody will ever run them.
+                state.give_up();
+                continue;
+            }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             state = match left.filter(|_| state.abort.is_some()) {
                 Some(Duration::ZERO) => {

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 /// Between a file that was compressed and the look, so that one look is for many.
 const GATHER: Duration = Duration::from_secs(1);
-/// Looks take a twentieth of the time at most, and are this far apart at least and at most because of that.
+/// Looks take a twentieth of the time, and are this far apart at least, and because of that no farther.
 const SHARE: u32 = 20;
 const SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// One watch's.
 #[derive(Debug, Default)]
