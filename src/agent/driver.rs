@@ -97,6 +97,8 @@ pub(super) struct Driver {
     /// Outputs that were.
     removed: u64,
     cancel: Cancel,
+    /// Ends the looks for surplus outputs: no stop waits for one.
+    no_more_upkeep: Cancel,
     started: Instant,
     deadline: Option<Instant>,
     abandoned: bool,
@@ -171,6 +173,7 @@ impl Driver {
             retained: async_channel::bounded(16),
             removed: 0,
             cancel,
+            no_more_upkeep: Cancel::default(),
             started: runtime.now(),
             deadline: None,
             abandoned: false,
@@ -315,6 +318,7 @@ impl Driver {
             Command::Drain { limit } => {
                 // What was told before the stop is known.
                 self.handle_waiting_events();
+                self.no_more_upkeep.cancel();
                 self.observer.draining(self.agenda.pending());
                 self.deadline = limit.and_then(|limit| now.checked_add(limit));
                 self.agenda.handle_drain(self.deadline);
@@ -347,6 +351,7 @@ impl Driver {
     fn abort(&mut self) {
         self.deadline = None;
         self.cancel.cancel();
+        self.no_more_upkeep.cancel();
         self.agenda.handle_abort();
     }
 
@@ -506,7 +511,11 @@ impl Driver {
         let others = self.sites.values().filter(|other| other.site.own != running.site.own);
         let others: Vec<Area> = others.map(|other| Area::new(other.site.own.clone())).collect();
         let (job, folder) = (Arc::clone(&running.site.job), Arc::from(running.site.path.as_path()));
-        let (runtime, answer, cancel) = (Arc::clone(&self.runtime), self.retained.0.clone(), self.cancel.clone());
+        let (runtime, answer, cancel) = (
+            Arc::clone(&self.runtime),
+            self.retained.0.clone(),
+            self.no_more_upkeep.clone(),
+        );
         let tokens = (self.pool.workers.token(), running.work.token());
         self.runtime.spawn(Box::pin(async move {
             let begun = runtime.now();
