@@ -1,13 +1,12 @@
 //! Surplus outputs of a watch: which they are, and their end.
 
-use std::fs::canonicalize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::model::{Error, Escaped, Surplus};
+use crate::model::{Error, Escaped, Step, Surplus};
 use crate::policy::{Kept, Select, Watch};
-use crate::storage::{Folder, Outputs, Removal};
+use crate::storage::{Folder, Outputs, Removal, real_path};
 
 use super::job::{Area, Cancel, Retained};
 
@@ -67,11 +66,7 @@ impl Retention<'_> {
                 "another watch puts its outputs there too, and whose one is cannot be told; nothing in {} is removed",
                 Escaped(outputs.folder.path())
             );
-            return Err(Error::permanent(
-                crate::model::Step::Remove,
-                outputs.folder.path(),
-                message,
-            ));
+            return Err(Error::permanent(Step::Remove, outputs.folder.path(), message));
         }
         let found = outputs.find(&|| cancel.is_cancelled())?;
         if cancel.is_cancelled() {
@@ -94,25 +89,20 @@ impl Retention<'_> {
 
     /// The others' folders below that of our outputs, relative to it.
     fn foreign(&self, others: &[Area]) -> Vec<PathBuf> {
-        let own = real(&self.watch.output_folder());
-        let below = |other: &Path| Some(real(other).strip_prefix(&own).ok()?.to_owned());
+        let own = real_path(&self.watch.output_folder());
+        let below = |other: &Path| Some(real_path(other).strip_prefix(&own).ok()?.to_owned());
         let below = others.iter().flat_map(Area::folders).filter_map(below);
         below.filter(|folder| !folder.as_os_str().is_empty()).collect()
     }
 
     /// Whether outputs of another watch may be among ours: it puts them there, or keeps them as a tree that ours is a part of.
     fn is_shared(&self, others: &[Area]) -> bool {
-        let (own, source) = (real(&self.watch.output_folder()), real(self.watch.path()));
+        let (own, source) = (real_path(&self.watch.output_folder()), real_path(self.watch.path()));
         others.iter().any(|other| {
-            let holds = |outputs: &PathBuf| own.starts_with(real(outputs));
-            let watched = real(&other.watched);
+            let holds = |outputs: &PathBuf| own.starts_with(real_path(outputs));
+            let watched = real_path(&other.watched);
             // Of two that watch one folder each has its own outputs.
             (watched == own && watched != source) || other.outputs.as_ref().is_some_and(holds)
         })
     }
-}
-
-/// The path without links, as far as it is there.
-fn real(path: &Path) -> PathBuf {
-    canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -1,12 +1,11 @@
 //! A watched folder and the watch's other folders, open, and where in them a file's output and the file itself go.
 
-use std::fs::canonicalize;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::model::{Error, Escaped, Format, Observer, Step};
 use crate::policy::{Select, Watch};
-use crate::storage::{Folder, Pair, Place, Places};
+use crate::storage::{Folder, Pair, Place, Places, real_path};
 
 /// What the paths of a watch led to when they were last opened.
 pub(super) struct Root {
@@ -127,14 +126,13 @@ fn open_for_originals(root: &Folder, path: &Path, watch: &Watch, select: &Select
         ));
     }
     // By the paths as they are, which symbolic links may have led here.
-    let real = (canonicalize(&watch.path), canonicalize(watch.path.join(path)));
-    if let (Ok(watched), Ok(real)) = &real
-        && let Ok(inside) = real.strip_prefix(watched)
+    let watched = real_path(&watch.path);
+    if let Ok(inside) = real_path(&watch.path.join(path)).strip_prefix(&watched)
         && select.folder(inside).is_ok()
     {
         return refused(format!(
             "files in it would be taken again, since {} is watched",
-            Escaped(watched)
+            Escaped(&watched)
         ));
     }
     Ok(folder)

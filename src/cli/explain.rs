@@ -13,6 +13,7 @@ use crate::agent::{AgentError, Explanation, Prospect, Subject, explain};
 use crate::config;
 use crate::model::{Escaped, Reason, Size};
 use crate::policy::{Answer, Preset, Watch, WatcherChoice};
+use crate::storage::real_path;
 
 /// Lines are no wider where names allow it.
 const WIDTH: usize = 80;
@@ -83,12 +84,11 @@ fn relative_to(watched: &Path, path: &Path) -> Option<PathBuf> {
     if has_no_way_up && let Ok(relative) = path.strip_prefix(watched) {
         return Some(relative.to_owned());
     }
-    let existing = path
-        .ancestors()
-        .skip(1)
-        .find_map(|folder| Some((folder, folder.canonicalize().ok()?)));
-    let (folder, real) = existing?;
-    let real = real.join(path.strip_prefix(folder).ok()?);
+    let real = match (path.parent(), path.file_name()) {
+        // What the path itself is, a link perhaps, is a question for the rules.
+        (Some(folder), Some(name)) => real_path(folder).join(name),
+        _ => real_path(path),
+    };
     Some(real.strip_prefix(watched.canonicalize().ok()?).ok()?.to_owned())
 }
 

@@ -9,11 +9,11 @@ use super::diagnostic::Diagnostic;
 use super::file::Entry;
 use crate::model::{Escaped, Reason};
 use crate::policy::{OnConflict, Select, Watch, WatcherChoice, WriterCheck};
-use crate::storage::{Folder, lease_obstacle, remote_file_system};
+use crate::storage::{Folder, lease_obstacle, real_path, remote_file_system};
 
 /// Looks at all watches together. Asks the file system whether their folders are there.
 pub(super) fn warn(entries: &[Entry]) -> Vec<Diagnostic> {
-    let places: Vec<PathBuf> = entries.iter().map(|entry| resolve(&entry.watch.path)).collect();
+    let places: Vec<PathBuf> = entries.iter().map(|entry| real_path(&entry.watch.path)).collect();
     let mut warnings = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         warnings.extend(check_folder(entry));
@@ -109,42 +109,31 @@ fn check_file_system(entry: &Entry) -> Option<Diagnostic> {
 /// Originals are renamed into these, which no rename can do across file systems: the watch would not begin. What is missing of their
 /// paths would be made where the nearest folder is that is there.
 fn check_own_folders(entry: &Entry) -> Vec<Diagnostic> {
-    let watch = &entry.watch;
-    let folders = [
-        ("done-dir", &watch.done_dir, &entry.done_dir),
-        ("failed-dir", &watch.failed_dir, &entry.failed_dir),
-    ];
-    let warn = |(key, folder, place): (&str, &Option<PathBuf>, &Option<Range<usize>>)| {
-        let path = watch.path.join(folder.as_ref()?);
-        let there = path.ancestors().find_map(|folder| Folder::open(folder).ok())?;
-        let watched = Folder::open(&watch.path).ok()?;
-        if there.can_take_from(&watched).unwrap_or(true) {
+    let watched = Folder::open(&entry.watch.path).ok();
+    let warn = |(key, folder, place): (&str, PathBuf, Range<usize>)| {
+        let there = folder.ancestors().find_map(|folder| Folder::open(folder).ok())?;
+        if there.can_take_from(watched.as_ref()?).unwrap_or(true) {
             return None;
         }
         let message = format!("`{key}` is on another file system than the watched folder");
-        let warning = entry.document.warning(place.clone()?, message);
+        let warning = entry.document.warning(place, message);
         let help =
             "originals are moved there by a rename, which stays on one file system: name a folder on the same one";
         Some(warning.with_label("the watch would not begin").with_help(help))
     };
-    folders.into_iter().filter_map(warn).collect()
+    own_folders(entry).filter_map(warn).collect()
 }
 
 /// Another watch, at `place`, would take what this one is done with; two such would hand it to each other for ever.
 fn check_taken_again(entry: &Entry, other: &Entry, place: &Path) -> Vec<Diagnostic> {
-    let watch = &entry.watch;
-    let folders = [
-        ("done-dir", &watch.done_dir, &entry.done_dir),
-        ("failed-dir", &watch.failed_dir, &entry.failed_dir),
-    ];
-    let warn = |(key, folder, written): (&str, &Option<PathBuf>, &Option<Range<usize>>)| {
-        let folder = resolve(&watch.path.join(folder.as_ref()?));
+    let warn = |(key, folder, written): (&str, PathBuf, Range<usize>)| {
+        let folder = real_path(&folder);
         if folder != place && !covers(&other.watch, place, &folder) {
             return None;
         }
         let message = format!("`{key}` lies in another watched folder, {}", Escaped(&other.watch.path));
         let there = other.document.line_of(other.path.clone());
-        let warning = entry.document.warning(written.clone()?, message);
+        let warning = entry.document.warning(written, message);
         let label = format!("what comes there is taken again by the watch at {there}");
         Some(
             warning
@@ -152,7 +141,19 @@ fn check_taken_again(entry: &Entry, other: &Entry, place: &Path) -> Vec<Diagnost
                 .with_help("name a folder that no watch looks into"),
         )
     };
-    folders.into_iter().filter_map(warn).collect()
+    own_folders(entry).filter_map(warn).collect()
+}
+
+/// Where the originals of a watch go: the key, the folder, and where that is written.
+fn own_folders(entry: &Entry) -> impl Iterator<Item = (&'static str, PathBuf, Range<usize>)> {
+    let watch = &entry.watch;
+    let folders = [
+        ("done-dir", &watch.done_dir, &entry.done_dir),
+        ("failed-dir", &watch.failed_dir, &entry.failed_dir),
+    ];
+    folders
+        .into_iter()
+        .filter_map(|(key, folder, place)| Some((key, watch.path.join(folder.as_ref()?), place.clone()?)))
 }
 
 fn check_overlap(earlier: (&Entry, &Path), later: (&Entry, &Path)) -> Option<Diagnostic> {
@@ -186,7 +187,7 @@ fn covers(watch: &Watch, outer: &Path, inner: &Path) -> bool {
 
 /// With `replace`, files of one name from two folders would take each other's place.
 fn check_shared_output(first: &Entry, second: &Entry) -> Option<Diagnostic> {
-    let folder = |watch: &Watch| Some(resolve(&watch.path.join(watch.output_dir.as_ref()?)));
+    let folder = |watch: &Watch| Some(real_path(&watch.path.join(watch.output_dir.as_ref()?)));
     let replaces = [first, second]
         .iter()
         .any(|entry| entry.watch.on_conflict == OnConflict::Replace);
@@ -272,16 +273,6 @@ fn is_certain(reason: &Reason) -> bool {
         | Reason::InFailedFolder => true,
         _ => false,
     }
-}
-
-/// The path without links and dots, as far as it exists.
-pub(super) fn resolve(path: &Path) -> PathBuf {
-    let there = path.ancestors().find_map(|folder| {
-        let missing = path.strip_prefix(folder).ok()?;
-        Some(fs::canonicalize(folder).ok()?.join(missing))
-    });
-    // Joined to nothing a path ends with a slash, which is none of its components.
-    there.as_deref().unwrap_or(path).components().collect()
 }
 
 #[cfg(test)]

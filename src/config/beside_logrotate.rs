@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use globset::GlobBuilder;
 
-use super::advice::resolve;
 use super::diagnostic::Diagnostic;
 use super::logrotate::{self, Block};
 use crate::model::{Escaped, Format, Reason};
 use crate::policy::{Preset, Select, Watch};
+use crate::storage::real_path;
 
 /// Compares the watches with logrotate's configuration. `places` are theirs, as `FILE:LINE`. Blocks on the file system.
 pub(crate) fn warn_beside_logrotate(watches: &[Watch], places: &[String], configuration: &Path) -> Vec<Diagnostic> {
@@ -133,9 +133,9 @@ fn date(format: &str) -> String {
 /// The path of a sample from the watched folder on, where it lies in there; its folders may be globs.
 fn below(sample: &Path, watched: &Path) -> Option<PathBuf> {
     let (folder, name) = (sample.parent()?, sample.file_name()?);
-    let watched = resolve(watched);
+    let watched = real_path(watched);
     if !folder.to_str()?.contains(['*', '?', '[', '{']) {
-        let folder = resolve(folder);
+        let folder = real_path(folder);
         return Some(folder.strip_prefix(&watched).ok()?.join(name));
     }
     let glob = GlobBuilder::new(folder.to_str()?)
