@@ -8,10 +8,10 @@ use crate::policy::{Select, Watch};
 use crate::storage::{Folder, Scan, Sight};
 
 use super::AgentError;
-use super::folder::original_of;
 use super::job::Area;
 use super::outlook::{Outlook, Prospect};
 use super::retention::Retention;
+use super::root::original_of;
 
 /// How many files are found before they are looked at.
 const BATCH: usize = 4096;

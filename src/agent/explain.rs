@@ -8,8 +8,8 @@ use crate::policy::{Answer, Rule, Select, Watch};
 use crate::storage::{Status, inspect, is_gone};
 
 use super::AgentError;
-use super::folder::original_of;
 use super::outlook::{Outlook, Prospect};
+use super::root::original_of;
 
 /// All answers about a path, and what follows from them.
 #[derive(Debug)]

@@ -1,26 +1,27 @@
-//! A watched folder for real: the kernel's events where they can be had, scans, and the commit of one file.
+//! A watched folder for real: the look at one file and its commit. The events are those of [`native`](super::native), the scans those of
+//! [`walk`](super::walk).
 
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::codec::Helpers;
-use crate::model::{Error, Escaped, Format, Level, Observer, Reason, Step};
-use crate::policy::{self, Select, Watch, WatcherChoice};
+use crate::model::{Error, Escaped, Format, Level, Observer, Reason};
+use crate::policy::{Select, Watch};
 use crate::storage::{
-    Candidate, Folder, Look, Marker, Places, Plan, Recovered, Renew, Rules, Scan, Sight, is_gone, is_leftover, look,
-    recover, remote_file_system,
+    Candidate, Folder, Look, Marker, Plan, Recovered, Renew, Rules, Scan, is_gone, is_leftover, look, recover,
 };
 
-use super::events::{Events, FolderWatcher, Watcher};
+use super::events::{Events, Watcher};
 use super::giving_up::GivingUp;
-use super::job::{Area, Attempt, Batch, Cancel, Job, Retained, Walk, Work};
+use super::job::{Area, Attempt, Cancel, Job, Retained, Walk, Work};
 use super::marked::Marked;
+use super::native::{EventSource, Native};
 use super::pool::Worked;
 use super::retention::Retention;
 use super::root::Root;
+use super::walk::FolderWalk;
 
 /// How long a writer that comes late is waited for.
 const HOLD: Duration = Duration::from_millis(200);
@@ -39,19 +40,6 @@ pub(super) struct WatchedFolder {
     /// The same of surplus outputs that cannot be removed.
     said_no_removal: AtomicBool,
     swept_outputs: AtomicBool,
-}
-
-/// Where the kernel's events would come from, and where they would go.
-struct EventSource {
-    watcher: Option<Arc<dyn Watcher>>,
-    events: Events,
-}
-
-/// The kernel's events, or why there are none.
-enum Native {
-    On(Box<dyn FolderWatcher>),
-    /// Without a reason where polling is what was asked for.
-    Off(Option<String>),
 }
 
 impl WatchedFolder {
@@ -384,178 +372,6 @@ impl Job for WatchedFolder {
     }
 }
 
-/// A scan that watches each folder before it lists it.
-struct FolderWalk {
-    scan: Option<Scan>,
-    /// Of the output folder, in which a run that was killed may have left what it had not published; once.
-    outputs: Option<Scan>,
-    /// Whether outputs go with their originals.
-    outputs_follow: bool,
-    select: Arc<Select>,
-    /// Whether there is any file in the folder.
-    found_files: bool,
-    root: Arc<Root>,
-    events: Events,
-    observer: Arc<dyn Observer>,
-    native: Arc<Mutex<Native>>,
-    /// What the next batch has to tell.
-    polling: Option<String>,
-    failed: Vec<Error>,
-}
-
-impl Walk for FolderWalk {
-    fn next(&mut self, most: usize) -> Result<Batch, Error> {
-        let mut batch = Batch {
-            files: Vec::new(),
-            end: true,
-            failed: std::mem::take(&mut self.failed),
-            polling: self.polling.take(),
-        };
-        let Some(scan) = &mut self.scan else {
-            batch.end = self.sweep_outputs(most);
-            return Ok(batch);
-        };
-        let mut outputs = Vec::new();
-        let found = scan.next_batch(most, &mut |sight| match sight {
-            Sight::PassedOver(path, Reason::CompressedSuffix(_))
-                if self.outputs_follow && self.root.output.is_none() =>
-            {
-                outputs.extend(original_of(path));
-            }
-            Sight::Entered(folder) => {
-                match lock(&self.native).enter(self.root.folder.path(), folder) {
-                    Ok(None) => {}
-                    Ok(why) => batch.polling = why,
-                    Err(error) => self.observer.warning(&error.to_string()),
-                }
-                if folder.as_os_str().is_empty() && !self.root.folder.has_its_path() {
-                    self.events.lost();
-                }
-            }
-            Sight::Failed(error) => batch.failed.push(error),
-            Sight::PassedOver(..) => {}
-        });
-        for original in outputs {
-            self.withdraw_without_original(&original);
-        }
-        self.found_files |= !found.files.is_empty();
-        let mut files = found.files;
-        files.extend(found.leftovers);
-        if found.end {
-            self.scan = None;
-        }
-        Ok(Batch {
-            files,
-            end: found.end && self.outputs.is_none(),
-            ..batch
-        })
-    }
-}
-
-impl FolderWalk {
-    /// Removes the output of a file that went while nobody was looking.
-    fn withdraw_without_original(&self, original: &Path) {
-        let (Some(relative), Some(name)) = (original.parent(), original.file_name()) else {
-            return;
-        };
-        if self.select.file(original).is_err() {
-            return;
-        }
-        let withdrawn = match self.root.folder.folder(relative) {
-            Ok(parent) => match parent.status(name) {
-                // It is a file that is looked at by itself.
-                Ok(Some(status)) if status.is_file() => Ok(()),
-                Ok(_) => self
-                    .root
-                    .withdraw(self.root.folder.path(), Some(&parent), original, None, &*self.observer),
-                Err(error) => Err(error),
-            },
-            Err(error) if is_gone(&error) => {
-                self.root
-                    .withdraw(self.root.folder.path(), None, original, None, &*self.observer)
-            }
-            Err(error) => Err(error),
-        };
-        if let Err(error) = withdrawn {
-            self.observer.warning(&error.to_string());
-        }
-    }
-
-    /// Removes some of what nobody is at any more; true at the end.
-    fn sweep_outputs(&mut self, most: usize) -> bool {
-        let (Some(scan), Some(output)) = (&mut self.outputs, &self.root.output) else {
-            return true;
-        };
-        let mut outputs = Vec::new();
-        let found = scan.next_batch(most, &mut |sight| match sight {
-            // Where nothing is left at all, it is rather the folder that is gone, with the disk it was on.
-            Sight::PassedOver(path, Reason::CompressedSuffix(_)) if self.outputs_follow && self.found_files => {
-                outputs.extend(original_of(path));
-            }
-            _ => {}
-        });
-        for original in outputs {
-            self.withdraw_without_original(&original);
-        }
-        for path in &found.leftovers {
-            let (folder, name) = (
-                path.parent().unwrap_or(Path::new("")),
-                path.file_name().unwrap_or_default(),
-            );
-            let recovered = output.folder_or_self(folder).and_then(|parent| {
-                let warn = &mut |message: String| self.observer.warning(&message);
-                recover(&parent, name, &Places::BESIDE, true, warn)
-            });
-            if let Err(error) = recovered {
-                self.observer.warning(&error.to_string());
-            }
-        }
-        found.end
-    }
-}
-
-impl EventSource {
-    fn begin(&self, watch: &Watch, root: &Folder) -> Native {
-        let Some(watcher) = self.watcher.as_ref().filter(|_| watch.watcher != WatcherChoice::Poll) else {
-            return Native::Off(None);
-        };
-        if watch.watcher == WatcherChoice::Auto
-            && let Some(name) = remote_file_system(root)
-        {
-            let why = format!("changes on {name} may happen where this kernel does not see them");
-            return Native::Off(Some(why));
-        }
-        match watcher.watch(&watch.path, self.events.clone()) {
-            Ok(watcher) => Native::On(watcher),
-            Err(cause) => Native::Off(Some(Error::new(Step::Watch, &watch.path, cause).to_string())),
-        }
-    }
-}
-
-impl Native {
-    /// Watches a folder that is about to be listed. Returns the cause where from now on there are no events at all; an error where
-    /// there are none of this folder alone.
-    fn enter(&mut self, root: &Path, folder: &Path) -> Result<Option<String>, Error> {
-        let Native::On(watcher) = self else { return Ok(None) };
-        let Err(cause) = watcher.add(folder) else {
-            return Ok(None);
-        };
-        let path: PathBuf = root.components().chain(folder.components()).collect();
-        let error = Error::new(Step::Watch, path, cause);
-        match error.kind() {
-            // It was removed or replaced in this very moment, which raised an event in its parent.
-            ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(None),
-            // Whoever may write to a folder can make such a subfolder, which must not spoil the others.
-            ErrorKind::PermissionDenied | ErrorKind::InvalidFilename if !folder.as_os_str().is_empty() => Err(error),
-            _ => {
-                let why = error.to_string();
-                *self = Native::Off(Some(why.clone()));
-                Ok(Some(why))
-            }
-        }
-    }
-}
-
 /// How the files of a watch are committed.
 pub(super) fn plan_of(watch: &Watch, level: Level) -> Plan {
     Plan {
@@ -570,11 +386,6 @@ pub(super) fn plan_of(watch: &Watch, level: Level) -> Plan {
         durable: watch.durable,
         hold: HOLD,
     }
-}
-
-/// The path of the file that an output of this path would be of.
-pub(super) fn original_of(output: &Path) -> Option<PathBuf> {
-    Some(output.with_file_name(policy::original_of(output.file_name()?)?))
 }
 
 /// A panic under one of these locks leaves nothing half changed.

@@ -14,6 +14,7 @@ mod giving_up;
 mod job;
 mod lend;
 mod marked;
+mod native;
 #[cfg(feature = "cli")]
 mod oneshot;
 #[cfg(feature = "cli")]
@@ -23,6 +24,7 @@ mod pool;
 mod retention;
 mod retire;
 mod root;
+mod walk;
 
 #[cfg(test)]
 mod simulation;

@@ -1,10 +1,10 @@
 //! A watched folder and the watch's other folders, open, and where in them a file's output and the file itself go.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::model::{Error, Escaped, Format, Observer, Step};
-use crate::policy::{Select, Watch};
+use crate::policy::{Select, Watch, original_of as original_name_of};
 use crate::storage::{Folder, Pair, Place, Places, real_path};
 
 /// What the paths of a watch led to when they were last opened.
@@ -113,6 +113,11 @@ impl Root {
             relative: file.parent().unwrap_or(Path::new("")),
         }
     }
+}
+
+/// The path of the file that an output of this path would be of.
+pub(super) fn original_of(output: &Path) -> Option<PathBuf> {
+    Some(output.with_file_name(original_name_of(output.file_name()?)?))
 }
 
 /// A folder that originals are moved to by a rename, and in which the watch must not find them again.
