@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::support::gz::read_with_flate2;
+use crate::support::gz::{put_gz, read_with_flate2};
 use crate::support::inbox::names_with_gz_of;
 use crate::support::notify::Notified;
 use crate::support::run::{Output, Running};
@@ -219,4 +219,31 @@ fn arrive(inbox: &Inbox, arrival: &Arrival, first: &Path, second: &Path) {
         arrival.write_to(&path);
         fs::rename(&path, arrival.path_in(folder)).unwrap();
     }
+}
+
+/// What is surplus in a folder that comes may be another's that comes after it.
+#[test]
+fn nothing_is_removed_before_all_watches_that_come_are_there() {
+    let inbox = Inbox::new();
+    let inner = inbox.sandbox.folder("inbox/inner");
+    let between: Vec<_> = (0..30)
+        .map(|number| inbox.sandbox.folder(format!("between-{number}")))
+        .collect();
+    for name in ["outer.csv.gz", "inner/inner.csv.gz"] {
+        put_gz(&inbox.path, name, 9, 10);
+    }
+    configure(&inbox, "", &[(&inbox.outside, "")]);
+    let mut running = agent(&inbox).start();
+    running.wait_for_text("watching");
+    let mut watches = vec![
+        (inbox.outside.as_path(), ""),
+        (inbox.path.as_path(), "keep-bytes = \"0B\""),
+    ];
+    watches.extend(between.iter().map(|folder| (folder.as_path(), "")));
+    watches.push((&inner, ""));
+    configure(&inbox, "", &watches);
+    reload(&mut running, TAKEN_OVER, 1);
+    running.wait_for_names(&inbox.path, ["inner/", "inner/inner.csv.gz"]);
+    stop(running);
+    assert_eq!(names_below(&inner), ["inner.csv.gz"]);
 }

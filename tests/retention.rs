@@ -1,15 +1,12 @@
 //! `dwindle run` with `keep-for`, `keep-count` and `keep-bytes`: which `.gz` are removed again, and which never.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::Path;
+use std::fs::File;
 use std::time::{Duration, SystemTime};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use rustix::process::Signal;
 
+use crate::support::gz::put_gz;
 use crate::support::inbox::copy;
 use crate::support::programs::while_none_is_started;
 use crate::support::run::Output;
@@ -21,19 +18,6 @@ const LOGS: &str = "preset = \"rotated-logs\"\n";
 fn once(inbox: &Inbox, keys: &str) -> Output {
     let output = inbox.dwindle(&format!("{SETTLE}{keys}")).args(["--once"]).finish();
     output.expect_code(0)
-}
-
-/// A `.gz`, whole and of this age in days by its time.
-fn put_gz(folder: &Path, name: &str, days: u64, bytes: usize) {
-    let path = folder.join(name);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    while_none_is_started(|| {
-        let mut encoder = GzEncoder::new(File::create(&path).unwrap(), Compression::none());
-        encoder.write_all(&vec![b'x'; bytes]).unwrap();
-        let file = encoder.finish().unwrap();
-        let age = Duration::from_secs(days * 24 * 3600);
-        file.set_modified(SystemTime::now() - age).unwrap();
-    });
 }
 
 fn left(inbox: &Inbox) -> BTreeSet<String> {

@@ -173,12 +173,12 @@ impl AgentBuilder {
         for watch in watches {
             agent.add_watch(watch).await?;
         }
-        agent.keep_up().await?;
+        agent.hold_upkeep(false).await?;
         Ok(agent)
     }
 
-    /// As [`start`](Self::start), for who adds watches that are to be there from the start: until [`Agent::keep_up`] is called no surplus
-    /// output is removed, since it may be one of theirs.
+    /// As [`start`](Self::start), for who adds watches that are to be there from the start: no surplus output is removed, since it may
+    /// be one of theirs, until [`Agent::hold_upkeep`] says otherwise.
     pub(crate) fn start_without_watches(self) -> Result<Agent, AgentError> {
         let runtime = self.runtime.ok_or(AgentError::NoRuntime)?;
         let (inbox, events) = async_channel::bounded(self.inbox);
@@ -272,16 +272,9 @@ impl Agent {
         }
     }
 
-    /// All watches that are to be there are.
-    pub(crate) async fn keep_up(&self) -> Result<(), AgentError> {
-        self.send(Command::HoldUpkeep(false)).await
-    }
-
-    /// Until [`keep_up`](Self::keep_up) is called no further look for surplus outputs is begun: watches are about to come that they may belong
-    /// to.
-    #[cfg(feature = "cli")]
-    pub(crate) async fn hold_upkeep(&self) -> Result<(), AgentError> {
-        self.send(Command::HoldUpkeep(true)).await
+    /// Whether no further look for surplus outputs is begun for now: while watches are about to come that they may belong to.
+    pub(crate) async fn hold_upkeep(&self, holds: bool) -> Result<(), AgentError> {
+        self.send(Command::HoldUpkeep(holds)).await
     }
 
     /// Begins to watch a folder: what is there now is compressed too. The second value is where to tell of events by hand, which an

@@ -8,7 +8,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use super::driver::Site;
-use super::job::{Attempt, Batch, Cancel, Job, Walk};
+use super::job::{Area, Attempt, Batch, Cancel, Job, Retained, Walk};
 use super::pool::{Unfinished, Worked};
 use super::*;
 use crate::codec::Helpers;
@@ -35,6 +35,7 @@ on_every_runtime!(
     drains_what_is_ready_before_it_reports,
     leaves_at_the_deadline_what_is_not_begun,
     an_aborted_drain_gives_up_what_is_in_flight,
+    a_drain_waits_for_no_look_for_surplus_outputs,
     a_full_inbox_loses_nothing,
     a_flood_of_events_holds_up_nothing,
     a_panicking_job_is_a_failed_file,
@@ -98,6 +99,16 @@ fn an_aborted_drain_gives_up_what_is_in_flight(runtime: Arc<dyn Runtime>) {
         agent.agent.report().await.unwrap()
     });
     assert_eq!((report.compressed, report.left), (0, 50));
+}
+
+fn a_drain_waits_for_no_look_for_surplus_outputs(runtime: Arc<dyn Runtime>) {
+    let folder = FakeFolder::with(["a"]);
+    folder.retains.store(true, Ordering::SeqCst);
+    let agent = Running::start(runtime, &folder);
+    wait_until(|| folder.looks_for_surplus.load(Ordering::SeqCst));
+    let begun = Instant::now();
+    agent.shutdown(LONG);
+    assert!(begun.elapsed() < LONG / 2, "only when the look was over");
 }
 
 fn a_full_inbox_loses_nothing(runtime: Arc<dyn Runtime>) {
@@ -281,6 +292,9 @@ struct FakeFolder {
     files: Mutex<BTreeMap<String, State>>,
     scans: AtomicUsize,
     unreachable: AtomicBool,
+    /// Whether surplus outputs are looked for, which then lasts until it is cancelled.
+    retains: AtomicBool,
+    looks_for_surplus: AtomicBool,
     at_once: AtomicUsize,
     most_at_once: AtomicUsize,
     gate: Mutex<Gate>,
@@ -384,6 +398,19 @@ impl Job for FakeFolder {
             Attempt::Compressed { .. } => Worked::Later(Box::new(Rest { attempt, turns: 2 }), REST),
             attempt => Worked::Ended(attempt),
         }
+    }
+
+    fn retains(&self) -> bool {
+        self.retains.load(Ordering::SeqCst)
+    }
+
+    fn retain(&self, _: &[Area], cancel: &Cancel) -> Retained {
+        self.looks_for_surplus.store(true, Ordering::SeqCst);
+        let deadline = Instant::now() + LONG;
+        while !cancel.is_cancelled() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Retained::default()
     }
 
     fn scan(&self, _: &Path) -> Result<Box<dyn Walk>, Error> {

@@ -79,12 +79,12 @@ impl Reloader {
             warn!("{}", warning.message());
         }
         // What is surplus by the rules of those that are there may belong to one that comes.
-        if agent.hold_upkeep().await.is_err() {
+        if agent.hold_upkeep(true).await.is_err() {
             return Ok(());
         }
         let taken_over = self.take_over(agent, setup, plan, instance).await;
         // Where the agent has ended, nothing is looked for any more.
-        let _ = agent.keep_up().await;
+        let _ = agent.hold_upkeep(false).await;
         taken_over
     }
 

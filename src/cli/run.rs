@@ -182,7 +182,7 @@ async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
         let (id, _) = agent.add_watch(watch.clone()).await?;
         watches.push((watch.clone(), id));
     }
-    agent.keep_up().await?;
+    agent.hold_upkeep(false).await?;
     if once {
         agent.end_when_done(config.shutdown_timeout).await?;
     }

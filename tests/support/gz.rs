@@ -1,16 +1,19 @@
-//! Reading a `.gz` back by independent readers: gzip(1), pigz(1), Python, and flate2, which alone shows header and member; and a `.zst`
+//! Making a `.gz` as others would, and reading one back by independent readers: gzip(1), pigz(1), Python, and flate2, which alone shows header and member; and a `.zst`
 //! by zstd(1).
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
+use flate2::Compression;
 use flate2::bufread::{GzDecoder, MultiGzDecoder};
+use flate2::write::GzEncoder;
 
 use super::files::Kept;
-use super::programs;
+use super::programs::{self, while_none_is_started};
 use super::skip::has_tool;
 use super::{Original, names_below};
 
@@ -153,6 +156,19 @@ fn assert_same_bytes(found: &[u8], original: &Original, reader: &str, path: &Pat
         found.len(),
         expected.len()
     );
+}
+
+/// A `.gz`, whole and of this age in days by its time.
+pub(crate) fn put_gz(folder: &Path, name: &str, days: u64, bytes: usize) {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    while_none_is_started(|| {
+        let mut encoder = GzEncoder::new(File::create(&path).unwrap(), Compression::none());
+        encoder.write_all(&vec![b'x'; bytes]).unwrap();
+        let file = encoder.finish().unwrap();
+        let age = Duration::from_secs(days * 24 * 3600);
+        file.set_modified(SystemTime::now() - age).unwrap();
+    });
 }
 
 #[cfg(test)]
