@@ -60,12 +60,7 @@ impl WatchedFolder {
         let source = EventSource { watcher, events };
         let native = source.begin(&watch, &root.folder);
         Ok(WatchedFolder {
-            rules: Rules {
-                select,
-                settle: watch.settle,
-                writer_check: watch.writer_check,
-                siblings: Arc::default(),
-            },
+            rules: Rules::of(&watch, select),
             level: watch.level_or(level),
             root: Mutex::new(Arc::new(root)),
             native: Arc::new(Mutex::new(native)),

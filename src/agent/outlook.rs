@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::model::{Error, Format, Reason, Surplus};
+use crate::model::{Error, Reason, Surplus};
 use crate::policy::{Select, Watch};
 use crate::storage::{Candidate, Folder, Foreseen, Look, Pair, Rules, foresee, is_gone, look};
 
@@ -72,12 +72,7 @@ impl<'a> Outlook<'a> {
             watch,
             root,
             output,
-            rules: Rules {
-                select,
-                settle: watch.settle,
-                writer_check: watch.writer_check,
-                siblings: Arc::default(),
-            },
+            rules: Rules::of(watch, select),
         })
     }
 
@@ -166,14 +161,7 @@ impl<'a> Outlook<'a> {
         let Some(output) = apart.as_ref().or(beside) else {
             return Ok(false);
         };
-        let parent = parent.as_ref();
-        for format in Format::ALL {
-            let pair = Pair {
-                parent,
-                output,
-                name,
-                format: *format,
-            };
+        for pair in Pair::all(parent.as_ref(), output, name) {
             if pair.find_outdated()?.is_some() {
                 return Ok(true);
             }

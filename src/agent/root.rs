@@ -87,13 +87,7 @@ impl Root {
         let Some(output) = apart.as_ref().or(parent.filter(|_| self.output.is_none())) else {
             return Ok(());
         };
-        for format in Format::ALL.iter().filter(|format| coming != Some(**format)) {
-            let pair = Pair {
-                parent,
-                output,
-                name,
-                format: *format,
-            };
+        for pair in Pair::all(parent, output, name).filter(|pair| coming != Some(pair.format)) {
             if let Some(output) = pair.remove_outdated()? {
                 observer.withdrawn(watched, file, &output);
             }

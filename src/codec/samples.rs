@@ -1,4 +1,6 @@
-//! Contents for tests.
+//! Contents for tests, and what cannot be read or written.
+
+use std::io::{self, Read, Write};
 
 /// Bytes that do not compress, from a seed (xorshift64).
 pub(super) fn noise(length: usize) -> Vec<u8> {
@@ -31,4 +33,23 @@ pub(super) fn text(length: usize) -> Vec<u8> {
     }
     bytes.truncate(length);
     bytes
+}
+
+/// A reader that fails with EIO, and a writer that fails with ENOSPC.
+pub(super) struct Broken;
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::from_raw_os_error(5))
+    }
+}
+
+impl Write for Broken {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::Error::from_raw_os_error(28))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -33,7 +33,17 @@ pub(crate) struct Pair<'a> {
     pub(crate) format: Format,
 }
 
-impl Pair<'_> {
+impl<'a> Pair<'a> {
+    /// One for each format.
+    pub(crate) fn all(parent: Option<&'a Folder>, output: &'a Folder, name: &'a OsStr) -> impl Iterator<Item = Self> {
+        Format::ALL.iter().map(move |format| Pair {
+            parent,
+            output,
+            name,
+            format: *format,
+        })
+    }
+
     /// Opens the folder of the outputs of a file in `relative`, where the tree of outputs is apart; nothing where it is not there.
     pub(crate) fn output_below(output: &Folder, relative: &Path) -> Result<Option<Folder>, Error> {
         match output.folder(relative) {

@@ -16,7 +16,7 @@ use super::remote::remote_file_system;
 use super::siblings::Siblings;
 use super::status::Status;
 use crate::model::{Error, Reason, Step};
-use crate::policy::{HEAD_BYTES, Select, WriterCheck, compressed_format};
+use crate::policy::{HEAD_BYTES, Select, Watch, WriterCheck, compressed_format};
 
 /// What makes a file of a watched folder ready.
 #[derive(Clone, Debug)]
@@ -27,6 +27,18 @@ pub(crate) struct Rules {
     pub(crate) writer_check: WriterCheck,
     /// What was last seen beside a dated file.
     pub(crate) siblings: Arc<Siblings>,
+}
+
+impl Rules {
+    /// Those of a watch.
+    pub(crate) fn of(watch: &Watch, select: Arc<Select>) -> Self {
+        Rules {
+            select,
+            settle: watch.settle,
+            writer_check: watch.writer_check,
+            siblings: Arc::default(),
+        }
+    }
 }
 
 /// What a look found.
@@ -195,7 +207,7 @@ pub(super) fn format_of(file: &File, size: u64) -> std::io::Result<Option<&'stat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Preset, Watch};
+    use crate::policy::Preset;
     use crate::storage::select_everything;
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -211,6 +223,11 @@ mod tests {
             writer_check: WriterCheck::Lease,
             siblings: Arc::default(),
         }
+    }
+
+    fn rules_of(watch: &Watch) -> Rules {
+        let select = Arc::new(Select::new(watch).unwrap());
+        Rules::of(watch, select)
     }
 
     fn look_at(folder: &Path, name: &str) -> Result<Look, Error> {
@@ -288,12 +305,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let path = |name: &str| base.path().join(name);
         let watch = Watch::new(base.path(), Preset::RotatedLogs);
-        let rules = Rules {
-            select: Arc::new(Select::new(&watch).unwrap()),
-            settle: Duration::ZERO,
-            writer_check: WriterCheck::Lease,
-            siblings: Arc::default(),
-        };
+        let rules = rules_of(&watch.with_settle(Duration::ZERO));
         let folder = Folder::open(base.path()).unwrap();
         let look_at_older = || look(&folder, OsStr::new("app.log-20260101"), &rules, SystemTime::now()).unwrap();
         fs::write(path("app.log-20260101"), "text").unwrap();
@@ -310,12 +322,7 @@ mod tests {
     fn the_newest_of_a_series_are_not_ready() {
         let base = tempfile::tempdir().unwrap();
         let watch = Watch::new(base.path(), Preset::RotatedLogs).with_leave_newest(2);
-        let rules = Rules {
-            select: Arc::new(Select::new(&watch).unwrap()),
-            settle: Duration::ZERO,
-            writer_check: WriterCheck::Lease,
-            siblings: Arc::default(),
-        };
+        let rules = rules_of(&watch.with_settle(Duration::ZERO));
         let folder = Folder::open(base.path()).unwrap();
         for name in ["a.log", "a.log.1", "a.log.2", "a.log.3", "a.log.9", "b.log.9"] {
             fs::write(base.path().join(name), "text").unwrap();
@@ -337,12 +344,7 @@ mod tests {
     fn a_file_is_ready_only_beside_its_marker_and_is_not_waited_for_before() {
         let base = tempfile::tempdir().unwrap();
         let watch = Watch::new(base.path(), Preset::Inbox).with_marker("{name}.done");
-        let rules = Rules {
-            select: Arc::new(Select::new(&watch).unwrap()),
-            settle: Duration::from_secs(100),
-            writer_check: WriterCheck::Lease,
-            siblings: Arc::default(),
-        };
+        let rules = rules_of(&watch.with_settle(Duration::from_secs(100)));
         let folder = Folder::open(base.path()).unwrap();
         let look_in = |seconds| {
             let now = SystemTime::now() + Duration::from_secs(seconds);

@@ -10,7 +10,10 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use super::{Peer, SETTLE, assert_contents, has_bytes, inbox_and_file, run, wait_for_a_later_file};
+use super::{
+    Peer, SETTLE, assert_contents, expect_one_output_beside_the_later_one, has_bytes, inbox_and_file, run,
+    wait_for_a_later_file,
+};
 use crate::support::wait::{DEADLINE, poll};
 use crate::support::{names_below, needs};
 
@@ -27,11 +30,7 @@ fn a_download_that_stalls_is_compressed_once_and_whole() {
     assert_eq!(names_below(&inbox.path), ["F", "later.gz"]);
     server.send_the_rest();
     assert!(curl.end(None).0.success());
-    running.wait_for_names(&inbox.path, ["F.gz", "later.gz"]);
-    running.signal(Signal::TERM);
-    running.wait_exit().expect_compressed(2);
-    fs::remove_file(inbox.path.join("later.gz")).unwrap();
-    assert_contents(&inbox.path, &[("F.gz", &content)]);
+    expect_one_output_beside_the_later_one(running, &inbox, &content);
 }
 
 #[test]
@@ -50,11 +49,7 @@ fn a_download_that_was_interrupted_is_taken_up_under_a_name_in_progress_and_comp
     run(&mut server.curl(&part, &["-C", "-"]));
     assert_eq!(server.last_offset(), content.len() / 2);
     fs::rename(&part, inbox.path.join("F")).unwrap();
-    running.wait_for_names(&inbox.path, ["F.gz", "later.gz"]);
-    running.signal(Signal::TERM);
-    running.wait_exit().expect_compressed(2);
-    fs::remove_file(inbox.path.join("later.gz")).unwrap();
-    assert_contents(&inbox.path, &[("F.gz", &content)]);
+    expect_one_output_beside_the_later_one(running, &inbox, &content);
 }
 
 /// Nothing tells a part that nobody writes to any more from a whole. What curl would go on with is gone, so it begins anew.

@@ -119,6 +119,15 @@ fn wait_for_a_later_file(running: &mut Running, folder: &Path, name: &str) {
     });
 }
 
+/// Waits until `F` is an output, too, ends the agent, and checks that it is the whole, once.
+fn expect_one_output_beside_the_later_one(mut running: Running, inbox: &Inbox, content: &[u8]) {
+    running.wait_for_names(&inbox.path, ["F.gz", "later.gz"]);
+    running.signal(Signal::TERM);
+    running.wait_exit().expect_compressed(2);
+    fs::remove_file(inbox.path.join("later.gz")).expect("our own file");
+    assert_contents(&inbox.path, &[("F.gz", content)]);
+}
+
 /// Whether every file below the folder is a `.gz`, but for the logs that are being written.
 fn only_outputs_but(folder: &Path, live: &[&str]) -> bool {
     let is_output = |name: &str| Path::new(name).extension().is_some_and(|end| end == "gz");

@@ -1,6 +1,6 @@
 //! What is true of every level: what comes out is one frame that any reader brings back to what went in, and nothing else is taken for one.
 
-use std::io::{self, Read, Write};
+use std::io::Read;
 
 use zstd_safe::{CCtx, CParameter, DCtx};
 
@@ -8,7 +8,7 @@ use super::super::compress::{CompressError, Packed};
 use super::super::digest::Digest;
 use super::super::header::Header;
 use super::super::kept::Reusable;
-use super::super::samples::{noise, text};
+use super::super::samples::{Broken, noise, text};
 use super::super::source::Block;
 use super::super::verify::{VerifyError, holds, mark_of, may_hold, verify};
 use super::super::{BLOCK, STEP};
@@ -394,20 +394,6 @@ fn check_hears_of_every_step_and_stops_the_work() {
 
 #[test]
 fn errors_say_which_side_failed() {
-    struct Broken;
-    impl Read for Broken {
-        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            Err(io::Error::from_raw_os_error(5))
-        }
-    }
-    impl Write for Broken {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::Error::from_raw_os_error(28))
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
     let read = compress(Broken, Vec::new(), &Header::default(), level(3), go_on);
     assert!(matches!(read, Err(CompressError::Read(_))));
     let write = compress(&b"a"[..], Broken, &Header::default(), level(3), go_on);

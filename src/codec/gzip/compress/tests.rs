@@ -3,7 +3,7 @@
 use super::super::super::digest::Digest;
 use super::super::super::helpers::Alone;
 use super::super::super::kept::Reusable;
-use super::super::super::samples::{noise, text};
+use super::super::super::samples::{Broken, noise, text};
 use super::super::super::verify::{holds, verify};
 use super::super::super::{BLOCK, STEP};
 use super::super::engine::{Block, Fault};
@@ -249,20 +249,6 @@ fn check_hears_of_every_step_and_stops_the_work() {
 
 #[test]
 fn errors_say_which_side_failed() {
-    struct Broken;
-    impl Read for Broken {
-        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            Err(io::Error::from_raw_os_error(5))
-        }
-    }
-    impl Write for Broken {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::Error::from_raw_os_error(28))
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
     let header = Header::default();
     let read = compress(Broken, Vec::new(), &header, level(6), &Alone, go_on);
     assert!(matches!(read, Err(CompressError::Read(_))));
