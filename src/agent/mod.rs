@@ -2,6 +2,7 @@
 //! waits for what is in flight before the report is made.
 
 mod burst;
+mod command;
 mod driver;
 #[cfg(feature = "cli")]
 mod dry_run;
@@ -42,11 +43,12 @@ use crate::model::{Error, Level, Observer, Report};
 use crate::policy::{Select, Watch, WatchId};
 use crate::runtime::{Runtime, WaitGroup, unblock};
 
-use driver::{Channels, Command, Commands, Driver, Site};
+use command::{Channels, Command, Commands, Site};
+use driver::Driver;
 use events::Event;
 use folder::WatchedFolder;
 
-pub use driver::Snapshot;
+pub use command::Snapshot;
 pub use events::{Events, FolderWatcher, Watcher};
 pub use file::{FileOptions, FileOutcome, compress_file};
 

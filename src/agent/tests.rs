@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use super::driver::Site;
+use super::command::Site;
 use super::job::{Area, Attempt, Batch, Cancel, Job, Retained, Walk};
 use super::pool::{Unfinished, Worked};
 use super::*;

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::driver::Site;
+use super::command::Site;
 use super::events::Events;
 use super::{Agent, AgentError, Select};
 use crate::model::Report;
