@@ -101,11 +101,12 @@ mod daemon;
 pub mod cli;
 
 pub use agent::{
-    Agent, AgentBuilder, AgentError, Events, FileOptions, FileOutcome, FolderWatcher, Snapshot, Watcher, compress_file,
+    Agent, AgentBuilder, AgentError, Events, FileOptions, FileOutcome, FolderWatcher, Snapshot, WatchState, Watcher,
+    compress_file,
 };
 #[cfg(feature = "watch")]
 pub use daemon::NotifyWatcher;
-pub use model::{Class, Error, Failure, Format, Level, Observer, Reason, Report, Step, Surplus};
+pub use model::{Class, Error, Failure, Format, Level, Observer, Reason, Report, Step, Success, Surplus};
 pub use policy::{OnConflict, PatternError, Preset, Watch, WatchId, WatcherChoice, WriterCheck};
 pub use runtime::Runtime;
 
@@ -127,7 +128,7 @@ mod tests {
         fn future<T: Send>(_: impl FnOnce(Agent) -> T) {}
         fn borrowing_future(_: impl for<'a> FnOnce(&'a Agent) -> runtime::BoxFuture<'a, ()>) {}
 
-        value::<(Agent, AgentBuilder, AgentError, Events, Snapshot, Report)>();
+        value::<(Agent, AgentBuilder, AgentError, Events, Snapshot, WatchState, Report)>();
         value::<(FileOptions, FileOutcome, Error, PatternError, Reason, Class, Step)>();
         value::<(
             Watch,

@@ -55,10 +55,28 @@ pub struct Snapshot {
     pub report: Report,
     /// Files known and not done: waiting, being compressed, or to be tried again. Not those that only a person can help.
     pub pending: usize,
-    /// The watched folders, as they were given, in the order in which they were added.
-    pub watches: Vec<PathBuf>,
-    /// Those of them in which nothing is begun for now, since a disk is full or read-only.
-    pub paused: Vec<PathBuf>,
+    /// Those of them that are ready and wait for a worker.
+    pub queued: usize,
+    /// Those of them that a worker has, or whose originals are being removed.
+    pub in_flight: usize,
+    /// The watches, in the order in which they were added.
+    pub watches: Vec<WatchState>,
+}
+
+/// How a watch gets on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WatchState {
+    /// The folder, as it was given.
+    pub path: PathBuf,
+    /// Whether a [`Watcher`](crate::Watcher)'s events tell of its files; otherwise it is scanned at its poll interval.
+    pub native: bool,
+    /// Why it is scanned, where events had been asked for.
+    pub why_polling: Option<String>,
+    /// It cannot be reached, and is looked for until it is there again.
+    pub lost: bool,
+    /// Nothing is begun in it for now, since a disk is full or read-only.
+    pub paused: bool,
 }
 
 /// The driver's ends of the channels to and from the handle.

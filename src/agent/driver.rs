@@ -1,6 +1,6 @@
 //! The task that executes what the agenda decides. It alone owns the agenda; everything reaches it through channels.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +13,7 @@ use crate::model::{Error, Failure, Observer, Report, Step};
 use crate::policy::{Action, Agenda, Cause, FileId, Limits, Tally, Timing, WatchId};
 use crate::runtime::{BoxFuture, Runtime, Token, WaitGroup, race, unblock, yield_now};
 
-use super::command::{Channels, Command, Site, Snapshot};
+use super::command::{Channels, Command, Site, Snapshot, WatchState};
 use super::events::Event;
 use super::job::{Area, Attempt, Batch, Cancel, Job, Retained, Walk};
 use super::pool::{Pool, Progress, Task, Worked};
@@ -226,7 +226,7 @@ impl Driver {
     fn handle_event(&mut self, event: Event, now: Instant) {
         match event {
             Event::File(file) => self.agenda.handle_event(&file, now),
-            Event::Successor(file) => self.agenda.handle_successor(file),
+            Event::Successor(file) => self.agenda.handle_successor(file, now),
             Event::Folder(watch, folder) => self.agenda.handle_folder(watch, &folder, now),
             Event::Wake => {}
         }
@@ -301,6 +301,7 @@ impl Driver {
     fn handle_attempt(&mut self, begun: &Begun, attempt: Option<Attempt>, now: Instant) {
         let Begun { file, folder, .. } = begun;
         let attempt = attempt.unwrap_or_else(|| Attempt::unanswered(&folder.join(&file.path)));
+        let ready = self.agenda.ready_since(file).unwrap_or(now);
         let verdict = self.agenda.handle_outcome(file, attempt.outcome(), now);
         if let Attempt::Recovered(path) = &attempt {
             let file = FileId {
@@ -312,7 +313,8 @@ impl Driver {
         if !verdict.news {
             return;
         }
-        attempt.tell(&*self.observer, folder, &file.path, verdict);
+        let ready = now.saturating_duration_since(ready);
+        attempt.tell(&*self.observer, folder, &file.path, verdict, ready);
         if let (Attempt::Failed(error), Some(pause)) = (&attempt, verdict.pause) {
             self.observer.paused(folder, error, pause);
         }
@@ -349,6 +351,7 @@ impl Driver {
                 if let Some(why) = batch.polling {
                     self.observer.watching(folder, false, Some(&why));
                     running.site.native = false;
+                    running.site.why_polling = Some(why);
                     self.agenda.rescan_every(watch, running.site.poll_interval, now);
                 }
                 running.walk = walk;
@@ -469,12 +472,21 @@ impl Driver {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let path_of = |watch| self.sites.get(&watch).map(|running| running.site.path.clone());
+        let paused: BTreeSet<WatchId> = self.agenda.paused().collect();
+        let state_of = |(watch, Running { site, lost, .. }): (&WatchId, &Running)| WatchState {
+            path: site.path.clone(),
+            native: site.native,
+            why_polling: site.why_polling.clone(),
+            lost: *lost,
+            paused: paused.contains(watch),
+        };
+        let on_the_way = self.pool.tasks.len();
         Snapshot {
             report: self.report(),
             pending: self.agenda.pending(),
-            watches: self.sites.values().map(|running| running.site.path.clone()).collect(),
-            paused: self.agenda.paused().filter_map(path_of).collect(),
+            queued: self.agenda.ready() + on_the_way,
+            in_flight: self.agenda.under_way().saturating_sub(on_the_way),
+            watches: self.sites.iter().map(state_of).collect(),
         }
     }
 

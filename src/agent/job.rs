@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::codec::Helpers;
-use crate::model::{Error, Escaped, Failure, Observer, Reason, Step, Surplus};
+use crate::model::{Error, Escaped, Failure, Observer, Reason, Step, Success, Surplus};
 use crate::policy::{Outcome, Verdict};
 use crate::storage::{Advanced, Caller, Candidate, Done, Folder, Places, Plan, Rest, Syncs, commit};
 
@@ -100,7 +100,10 @@ pub(crate) enum Attempt {
         output: PathBuf,
         bytes_in: u64,
         bytes_out: u64,
+        /// Until the output was published.
         took: Duration,
+        /// From then on, until this was known.
+        since_published: Duration,
     },
     Skipped(Reason),
     NotYet(Duration),
@@ -123,15 +126,32 @@ impl Attempt {
         Attempt::Failed(Error::permanent(Step::Write, path, cause))
     }
 
-    /// Tells the observer what is worth telling.
-    pub(super) fn tell(&self, observer: &dyn Observer, folder: &Path, source: &Path, verdict: Verdict) {
+    /// Tells the observer what is worth telling of a file that has been ready for so long.
+    pub(super) fn tell(
+        &self,
+        observer: &dyn Observer,
+        folder: &Path,
+        source: &Path,
+        verdict: Verdict,
+        ready: Duration,
+    ) {
         match self {
             Attempt::Compressed {
                 output,
                 bytes_in,
                 bytes_out,
                 took,
-            } => observer.compressed(folder, source, output, *bytes_in, *bytes_out, *took),
+                since_published,
+            } => {
+                let success = Success {
+                    output,
+                    bytes_in: *bytes_in,
+                    bytes_out: *bytes_out,
+                    took: *took,
+                    since_ready: ready.saturating_sub(*since_published),
+                };
+                observer.compressed(folder, source, &success);
+            }
             Attempt::Skipped(reason) => observer.skipped(folder, source, reason),
             Attempt::Failed(error) | Attempt::GivenUp(error, _) => {
                 let moved_to = match self {
@@ -197,7 +217,7 @@ pub(super) struct Work<'a> {
 impl Work<'_> {
     /// Makes it, as far as it needs a worker.
     pub(super) fn commit(&self, candidate: Candidate) -> Worked<Attempt> {
-        let begun = Instant::now();
+        let mut account = Account::begin(self);
         self.observer.started(self.path, candidate.status.fingerprint.size);
         let mut told = 0;
         let committed = commit(
@@ -215,41 +235,52 @@ impl Work<'_> {
                 warn: &mut |message| warn(&**self.observer, self.path, &message),
             },
         );
-        let told = Told {
-            path: self.path.to_owned(),
-            observer: Arc::clone(self.observer),
-            begun,
-            took: begun.elapsed(),
-            look_again: self.look_again,
-            gone: self.gone,
-        };
-        told.of(committed)
+        account.published = Instant::now();
+        account.of(committed)
     }
 }
 
 /// The rest of a commit.
 struct Committing {
     rest: Rest,
-    told: Told,
+    account: Account,
 }
 
-/// Who is told of a commit, and what.
-struct Told {
+/// Who is told of a commit, and what. Dropped, be it by a panic, the work is over.
+struct Account {
     path: PathBuf,
     observer: Arc<dyn Observer>,
     begun: Instant,
-    /// Until the output was published.
-    took: Duration,
+    /// When the output was published, as far as the commit has come.
+    published: Instant,
     look_again: Duration,
     gone: fn(&Path) -> Attempt,
 }
 
-impl Told {
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.observer.ended(&self.path);
+    }
+}
+
+impl Account {
+    fn begin(work: &Work<'_>) -> Self {
+        let begun = Instant::now();
+        Account {
+            path: work.path.to_owned(),
+            observer: Arc::clone(work.observer),
+            begun,
+            published: begun,
+            look_again: work.look_again,
+            gone: work.gone,
+        }
+    }
+
     fn of(self, committed: Result<Advanced, Error>) -> Worked<Attempt> {
         match committed {
             Err(error) => Worked::Ended(Attempt::Failed(error)),
             Ok(Advanced::Done(done)) => Worked::Ended(self.attempt(done)),
-            Ok(Advanced::Later(rest, wait)) => Worked::Later(Box::new(Committing { rest, told: self }), wait),
+            Ok(Advanced::Later(rest, wait)) => Worked::Later(Box::new(Committing { rest, account: self }), wait),
         }
     }
 
@@ -263,7 +294,8 @@ impl Told {
                 output,
                 bytes_in,
                 bytes_out,
-                took: self.took,
+                took: self.published.duration_since(self.begun),
+                since_published: self.published.elapsed(),
             },
             Done::Pass(reason) => Attempt::Skipped(reason),
             Done::Changed => Attempt::NotYet(self.look_again),
@@ -279,15 +311,15 @@ impl Unfinished<Attempt> for Committing {
     }
 
     fn advance(self: Box<Self>, syncs: &mut Syncs, cancel: &Cancel) -> Worked<Attempt> {
-        let Committing { rest, mut told } = *self;
+        let Committing { rest, mut account } = *self;
         let was_published = rest.is_published();
         let advanced = rest.advance(syncs, &|| cancel.is_cancelled(), &mut |message| {
-            warn(&*told.observer, &told.path, &message);
+            warn(&*account.observer, &account.path, &message);
         });
         if !was_published {
-            told.took = told.begun.elapsed();
+            account.published = Instant::now();
         }
-        told.of(advanced)
+        account.of(advanced)
     }
 }
 

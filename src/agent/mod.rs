@@ -48,7 +48,7 @@ use driver::Driver;
 use events::Event;
 use folder::WatchedFolder;
 
-pub use command::Snapshot;
+pub use command::{Snapshot, WatchState};
 pub use events::{Events, FolderWatcher, Watcher};
 pub use file::{FileOptions, FileOutcome, compress_file};
 
@@ -227,7 +227,7 @@ impl AgentBuilder {
 /// let agent = Agent::builder().runtime(Arc::new(Threads::new()?)).start().await?;
 ///
 /// let (id, _events) = agent.add_watch(Watch::new(inbox, Preset::Inbox)).await?;
-/// assert_eq!(agent.snapshot().await?.watches, [inbox]);
+/// assert_eq!(agent.snapshot().await?.watches[0].path, inbox);
 ///
 /// agent.remove_watch(id).await?;
 /// assert!(agent.snapshot().await?.watches.is_empty());

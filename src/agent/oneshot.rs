@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::codec::Helpers;
 use crate::model::{Error, Observer, Report};
@@ -81,7 +82,7 @@ impl OneShot {
             Attempt::Cancelled => report.left += 1,
             Attempt::NotYet(_) | Attempt::InUse | Attempt::Gone | Attempt::Folder | Attempt::Recovered(_) => {}
         }
-        attempt.tell(&*self.observer, Path::new(""), path, Verdict::news());
+        attempt.tell(&*self.observer, Path::new(""), path, Verdict::news(), Duration::ZERO);
     }
 }
 

@@ -33,6 +33,7 @@ on_every_runtime!(
     compresses_what_is_there_and_what_comes,
     works_on_no_more_files_than_it_has_workers,
     drains_what_is_ready_before_it_reports,
+    tells_who_has_a_worker_and_who_waits_for_one,
     leaves_at_the_deadline_what_is_not_begun,
     an_aborted_drain_gives_up_what_is_in_flight,
     a_drain_waits_for_no_look_for_surplus_outputs,
@@ -99,6 +100,16 @@ fn an_aborted_drain_gives_up_what_is_in_flight(runtime: Arc<dyn Runtime>) {
         agent.agent.report().await.unwrap()
     });
     assert_eq!((report.compressed, report.left), (0, 50));
+}
+
+fn tells_who_has_a_worker_and_who_waits_for_one(runtime: Arc<dyn Runtime>) {
+    let folder = FakeFolder::with((0..50).map(|n| n.to_string()));
+    folder.close_gate();
+    let agent = Running::start(runtime, &folder);
+    wait_until(|| agent.snapshot().pending == 50 && folder.entered() == WORKERS);
+    let snapshot = agent.snapshot();
+    assert_eq!((snapshot.in_flight, snapshot.queued), (WORKERS, 50 - WORKERS));
+    agent.shutdown_while(LONG, || folder.open_gate());
 }
 
 fn a_drain_waits_for_no_look_for_surplus_outputs(runtime: Arc<dyn Runtime>) {
@@ -382,6 +393,7 @@ impl FakeFolder {
                     bytes_in: 100,
                     bytes_out: 10,
                     took: Duration::ZERO,
+                    since_published: Duration::ZERO,
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::model::{Error, Failure, Observer, Reason, Report, Surplus};
+use crate::model::{Error, Failure, Observer, Reason, Report, Success, Surplus};
 
 /// Tells both, the first one first.
 pub(crate) struct Both<A, B>(pub(crate) A, pub(crate) B);
@@ -39,9 +39,14 @@ impl<A: Observer, B: Observer> Observer for Both<A, B> {
         self.1.progress(source, bytes);
     }
 
-    fn compressed(&self, folder: &Path, source: &Path, output: &Path, bytes_in: u64, bytes_out: u64, took: Duration) {
-        self.0.compressed(folder, source, output, bytes_in, bytes_out, took);
-        self.1.compressed(folder, source, output, bytes_in, bytes_out, took);
+    fn ended(&self, source: &Path) {
+        self.0.ended(source);
+        self.1.ended(source);
+    }
+
+    fn compressed(&self, folder: &Path, source: &Path, success: &Success<'_>) {
+        self.0.compressed(folder, source, success);
+        self.1.compressed(folder, source, success);
     }
 
     fn withdrawn(&self, folder: &Path, source: &Path, output: &Path) {

@@ -5,7 +5,6 @@ use std::io::{self, ErrorKind, IsTerminal, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -17,7 +16,7 @@ use super::progress::Progress;
 use crate::agent::{Cancel, FileOptions, OneShot};
 use crate::codec::{self, Alone, CompressError, Header};
 use crate::daemon::signals::{OnHangUp, Signal, Signals};
-use crate::model::{Escaped, Failure, Level, Observer, Reason, Report, Step};
+use crate::model::{Escaped, Failure, Level, Observer, Reason, Report, Step, Success};
 use crate::runtime::{Runtime, Smol, race};
 
 /// Runs the command to its end.
@@ -116,9 +115,10 @@ impl Sentences {
 }
 
 impl Observer for Sentences {
-    fn compressed(&self, _: &Path, source: &Path, output: &Path, bytes_in: u64, bytes_out: u64, _: Duration) {
+    fn compressed(&self, _: &Path, source: &Path, success: &Success<'_>) {
         if self.verbosity > 0 {
-            let (source, output) = (Escaped(source), Escaped(output));
+            let (source, output) = (Escaped(source), Escaped(success.output));
+            let (bytes_in, bytes_out) = (success.bytes_in, success.bytes_out);
             self.say(format_args!("{source}: {bytes_in} -> {bytes_out} bytes, now {output}"));
         }
     }

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::model::{Failure, Observer, Reason, Report};
+use crate::model::{Failure, Observer, Reason, Report, Success};
 
 /// Bytes done of bytes known, drawn on standard error. Clones share one bar.
 #[derive(Clone)]
@@ -81,20 +80,12 @@ impl Observer for Progress {
         self.bar.inc(bytes);
     }
 
-    fn compressed(
-        &self,
-        _folder: &Path,
-        source: &Path,
-        _output: &Path,
-        bytes_in: u64,
-        _bytes_out: u64,
-        _took: Duration,
-    ) {
+    fn compressed(&self, _folder: &Path, source: &Path, success: &Success<'_>) {
         let drawn = self.in_flight().remove(source).unwrap_or(0);
         let files = self.files.fetch_add(1, Ordering::Relaxed) + 1;
         self.bar
             .set_message(format!("{files} {}", if files == 1 { "file" } else { "files" }));
-        self.bar.inc(bytes_in.saturating_sub(drawn));
+        self.bar.inc(success.bytes_in.saturating_sub(drawn));
     }
 
     fn skipped(&self, _folder: &Path, source: &Path, _reason: &Reason) {
@@ -152,14 +143,12 @@ mod tests {
         progress.started(Path::new("all"), 300);
         for (source, told) in [("a", 100), ("b", 30), ("c", 0)] {
             progress.progress(Path::new(source), told);
-            progress.compressed(
-                Path::new("d"),
-                Path::new(source),
-                Path::new("o"),
-                100,
-                9,
-                Duration::ZERO,
-            );
+            let success = Success {
+                bytes_in: 100,
+                bytes_out: 9,
+                ..Success::to("o".as_ref())
+            };
+            progress.compressed(Path::new("d"), Path::new(source), &success);
         }
         assert_eq!(progress.bar.position(), 300);
         assert_eq!(progress.bar.message(), "3 files");

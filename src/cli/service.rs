@@ -13,7 +13,7 @@ use tracing::warn;
 
 use crate::agent::{Agent, Snapshot};
 use crate::daemon::manager::{Manager, Word};
-use crate::model::{Compressed, Error, Failure, Observer, Reason, Report};
+use crate::model::{Compressed, Error, Failure, Observer, Reason, Report, Success};
 use crate::runtime::{Runtime, race, unblock};
 
 /// The status is told no more often than this, and only when it changes.
@@ -170,7 +170,7 @@ fn describe(snapshot: &Snapshot, stopping: bool, refusal: Option<&str>) -> Strin
         1 => "1 folder".to_owned(),
         many => format!("{many} folders"),
     };
-    let paused = match snapshot.paused.len() {
+    let paused = match snapshot.watches.iter().filter(|watch| watch.paused).count() {
         0 => String::new(),
         many => format!(", {many} paused"),
     };
@@ -185,7 +185,7 @@ impl Changes {
 }
 
 impl Observer for Changes {
-    fn compressed(&self, _: &Path, _: &Path, _: &Path, _: u64, _: u64, _: Duration) {
+    fn compressed(&self, _: &Path, _: &Path, _: &Success<'_>) {
         self.note();
     }
 
@@ -214,6 +214,7 @@ mod tests {
     use std::sync::Condvar;
     use std::thread;
 
+    use crate::agent::WatchState;
     use crate::policy::{Preset, Watch, WriterCheck};
     use crate::runtime::{BoxFuture, Smol, block_on};
 
@@ -265,7 +266,7 @@ mod tests {
             self.of_worker.pass();
         }
 
-        fn compressed(&self, _: &Path, _: &Path, _: &Path, _: u64, _: u64, _: Duration) {
+        fn compressed(&self, _: &Path, _: &Path, _: &Success<'_>) {
             self.of_task.pass();
         }
     }
@@ -395,8 +396,8 @@ mod tests {
             text(&snapshot, false, None),
             "Compressed 0 files; 0 skipped, 0 failed, 0 pending; 0 folders"
         );
-        snapshot.watches = vec!["/a".into(), "/b".into()];
-        snapshot.paused = vec!["/a".into()];
+        snapshot.watches = vec![WatchState::default(); 2];
+        snapshot.watches[0].paused = true;
         snapshot.pending = 3;
         snapshot.report.compressed = 1;
         snapshot.report.bytes_in = 100;

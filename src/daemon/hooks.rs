@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use crate::model::{Escaped, Failure, Observer};
+use crate::model::{Escaped, Failure, Observer, Success};
 use crate::policy::{Hooks as Rules, fill};
 
 /// So many run at once.
@@ -203,12 +203,12 @@ impl Shared {
 }
 
 impl Observer for HookRunner {
-    fn compressed(&self, folder: &Path, source: &Path, output: &Path, bytes_in: u64, bytes_out: u64, _: Duration) {
+    fn compressed(&self, folder: &Path, source: &Path, success: &Success<'_>) {
         let Some(rules) = self.of(folder).filter(|rules| !rules.on_success.is_empty()) else {
             return;
         };
-        let (source, output) = (folder.join(source), folder.join(output));
-        let (bytes_in, bytes_out) = (bytes_in.to_string(), bytes_out.to_string());
+        let (source, output) = (folder.join(source), folder.join(success.output));
+        let (bytes_in, bytes_out) = (success.bytes_in.to_string(), success.bytes_out.to_string());
         let known = [
             ("source", "DWINDLE_SOURCE", source.as_os_str()),
             ("output", "DWINDLE_OUTPUT", output.as_os_str()),

@@ -15,7 +15,7 @@ pub(crate) use escape::Escaped;
 pub(crate) use fingerprint::{FileTime, Fingerprint};
 pub use format::Format;
 pub use level::Level;
-pub use observe::{Failure, Observer};
+pub use observe::{Failure, Observer, Success};
 pub use reason::Reason;
 pub use report::Report;
 #[cfg(feature = "cli")]

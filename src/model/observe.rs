@@ -5,6 +5,36 @@ use std::time::Duration;
 
 use super::{Error, Reason, Report, Surplus};
 
+/// A file that was compressed, as an [`Observer`] is told of it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Success<'a> {
+    /// What it has become, a whole path.
+    pub output: &'a Path,
+    /// Bytes of the original.
+    pub bytes_in: u64,
+    /// Bytes of the output.
+    pub bytes_out: u64,
+    /// From the beginning of the work to the publication of the output, without any wait before that.
+    pub took: Duration,
+    /// From the moment at which the file was ready, as far as could be known, to the publication. Zero where nothing is waited for.
+    pub since_ready: Duration,
+}
+
+#[cfg(test)]
+impl Success<'_> {
+    /// Of an output of which nothing more is known.
+    pub(crate) fn to(output: &Path) -> Success<'_> {
+        Success {
+            output,
+            bytes_in: 0,
+            bytes_out: 0,
+            took: Duration::ZERO,
+            since_ready: Duration::ZERO,
+        }
+    }
+}
+
 /// A failed try, as an [`Observer`] is told of it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -37,8 +67,7 @@ impl<'a> Failure<'a> {
 /// ```
 /// use std::path::Path;
 /// use std::sync::atomic::{AtomicU64, Ordering};
-/// use std::time::Duration;
-/// use dwindle::{Failure, Observer};
+/// use dwindle::{Failure, Observer, Success};
 ///
 /// #[derive(Default)]
 /// struct Metrics {
@@ -48,9 +77,10 @@ impl<'a> Failure<'a> {
 /// }
 ///
 /// impl Observer for Metrics {
-///     fn compressed(&self, _: &Path, _: &Path, _: &Path, bytes_in: u64, bytes_out: u64, _: Duration) {
+///     fn compressed(&self, _: &Path, _: &Path, success: &Success<'_>) {
+///         let saved = success.bytes_in.saturating_sub(success.bytes_out);
 ///         self.compressed.fetch_add(1, Ordering::Relaxed);
-///         self.bytes_saved.fetch_add(bytes_in.saturating_sub(bytes_out), Ordering::Relaxed);
+///         self.bytes_saved.fetch_add(saved, Ordering::Relaxed);
 ///     }
 ///     fn failed(&self, _: &Path, _: &Path, _: &Failure<'_>) {
 ///         self.failed.fetch_add(1, Ordering::Relaxed);
@@ -58,13 +88,13 @@ impl<'a> Failure<'a> {
 /// }
 /// ```
 ///
-/// **Threads.** Most calls come from the agent's task; [`started`](Self::started), [`progress`](Self::progress),
+/// **Threads.** Most calls come from the agent's task; [`started`](Self::started), [`progress`](Self::progress), [`ended`](Self::ended),
 /// [`withdrawn`](Self::withdrawn) and [`warning`](Self::warning) from the threads that do blocking work, several at a time. None may block, and each should return in
 /// microseconds: the agent's task waits for it. It must not panic: in the agent's task that ends the agent, on a worker's thread it
 /// fails the file.
 ///
 /// **Paths.** `folder` is a watched folder as its [`Watch`](crate::Watch) has it. `source` is relative to it, but a whole path, `folder`
-/// first, in `started` and `progress`. All are as the system gave them; escape them before printing.
+/// first, in `started`, `progress` and `ended`. All are as the system gave them; escape them before printing.
 pub trait Observer: Send + Sync + 'static {
     /// A folder is being watched, or from now on otherwise than before. `native` means by a [`Watcher`](crate::Watcher)'s events;
     /// otherwise it is scanned at its poll interval, and `why` says the cause where events had been asked for.
@@ -87,8 +117,7 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (folder, cause);
     }
 
-    /// Work on `source`, which has `bytes` bytes, begins; it ends with one of `compressed`, `skipped` and `failed`, or with none where the
-    /// file is not finished after all, or the work is given up.
+    /// Work on `source`, which has `bytes` bytes, begins. [`ended`](Self::ended) follows in any case.
     fn started(&self, source: &Path, bytes: u64) {
         let _ = (source, bytes);
     }
@@ -98,10 +127,16 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (source, bytes);
     }
 
-    /// A file has become `output`, a whole path, which is published, and durable unless the watch says otherwise. The original is removed,
-    /// or moved to where the watch wants originals that are done, unless it was to be kept. `took` is the time from the beginning of the work, without any wait before that.
-    fn compressed(&self, folder: &Path, source: &Path, output: &Path, bytes_in: u64, bytes_out: u64, took: Duration) {
-        let _ = (folder, source, output, bytes_in, bytes_out, took);
+    /// Work on `source` is over, whatever came of it. One of `compressed`, `skipped` and `failed` says that, or none where the file is not
+    /// finished after all, or the work is given up.
+    fn ended(&self, source: &Path) {
+        let _ = source;
+    }
+
+    /// A file has become its output, which is published, and durable unless the watch says otherwise. The original is removed, or moved to
+    /// where the watch wants originals that are done, unless it was to be kept.
+    fn compressed(&self, folder: &Path, source: &Path, success: &Success<'_>) {
+        let _ = (folder, source, success);
     }
 
     /// An output, a whole path, was removed: it went the way of its original `source`, which is gone, or is nothing any more that is

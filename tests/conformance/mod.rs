@@ -139,6 +139,8 @@ struct Witness {
     /// Called inside a job, with the whole path of its file.
     on_start: Option<OnStart>,
     clock: Option<Arc<dyn Runtime>>,
+    /// What was begun and is not over. Two watches may have the same file.
+    in_flight: Mutex<Vec<PathBuf>>,
     progress: AtomicU64,
     compressed: Mutex<Vec<PathBuf>>,
     skipped: Mutex<Vec<PathBuf>>,
@@ -208,6 +210,7 @@ impl Observer for Witness {
     }
 
     fn started(&self, source: &Path, _: u64) {
+        self.in_flight.lock().unwrap().push(source.to_owned());
         if let Some(act) = &self.on_start {
             act(source);
         }
@@ -217,9 +220,15 @@ impl Observer for Witness {
         self.progress.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    fn compressed(&self, folder: &Path, source: &Path, output: &Path, _: u64, _: u64, _: Duration) {
+    fn ended(&self, source: &Path) {
+        let mut in_flight = self.in_flight.lock().unwrap();
+        let index = in_flight.iter().position(|path| path == source);
+        in_flight.swap_remove(index.expect("what is over was begun"));
+    }
+
+    fn compressed(&self, folder: &Path, source: &Path, success: &dwindle::Success<'_>) {
         let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
-        assert_eq!(name(output), format!("{}.gz", name(source)));
+        assert_eq!(name(success.output), format!("{}.gz", name(source)));
         assert!(folder.is_absolute());
         self.compressed.lock().unwrap().push(source.to_owned());
     }
@@ -234,6 +243,7 @@ impl Observer for Witness {
     }
 
     fn finished(&self, report: &Report) {
+        assert!(self.in_flight.lock().unwrap().is_empty(), "begun, and never over");
         *self.finished.lock().unwrap() = Some(*report);
     }
 }

@@ -17,7 +17,7 @@ use super::{Happening, Millis};
 use crate::agent::job::{Attempt, Batch, Cancel, Job, Walk};
 use crate::agent::pool::{Unfinished, Worked};
 use crate::codec::Helpers;
-use crate::model::{Class, Error, Failure, Observer, Reason, Report, Step};
+use crate::model::{Class, Error, Failure, Observer, Reason, Report, Step, Success};
 use crate::policy::WatchId;
 use crate::runtime::Runtime;
 use crate::storage::Syncs;
@@ -132,6 +132,7 @@ impl State {
                     bytes_in: bytes,
                     bytes_out: 10,
                     took: Duration::ZERO,
+                    since_published: Duration::ZERO,
                 }
             }
         }
@@ -358,9 +359,12 @@ impl Observer for Told {
         self.note(|| format!("rescanning {}: {cause}", folder.display()), |_, _| {});
     }
 
-    fn compressed(&self, folder: &Path, source: &Path, output: &Path, bytes_in: u64, bytes_out: u64, _: Duration) {
-        let line = || format!("{} in {} is {}", source.display(), folder.display(), output.display());
-        self.note(line, |account, _| account.told_compressed(bytes_in, bytes_out));
+    fn compressed(&self, folder: &Path, source: &Path, success: &Success<'_>) {
+        let output = success.output.display();
+        let line = || format!("{} in {} is {output}", source.display(), folder.display());
+        self.note(line, |account, _| {
+            account.told_compressed(success.bytes_in, success.bytes_out);
+        });
     }
 
     fn skipped(&self, folder: &Path, source: &Path, _: &Reason) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, field, info, warn};
 
 use super::repeats::{Repeats, Verdict};
-use crate::model::{Class, Error, Escaped, Failure, Observer, Reason, Report, Surplus};
+use crate::model::{Class, Error, Escaped, Failure, Observer, Reason, Report, Success, Surplus};
 
 /// Logs one event for each thing that the agent tells. A failure that repeats itself is logged once in ten minutes, and otherwise
 /// at level debug.
@@ -63,14 +63,15 @@ impl Observer for LogObserver {
         warn!(watch = %Escaped(folder), cause, "scanning {} again: {cause}", Escaped(folder));
     }
 
-    fn compressed(&self, folder: &Path, source: &Path, output: &Path, bytes_in: u64, bytes_out: u64, took: Duration) {
+    fn compressed(&self, folder: &Path, source: &Path, success: &Success<'_>) {
         self.failures().forget((folder, Some(source)));
-        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let ms = u64::try_from(success.took.as_millis()).unwrap_or(u64::MAX);
+        let output = success.output;
         info!(
             source = %Escaped(&folder.join(source)),
             output = %Escaped(&folder.join(output)),
-            bytes_in,
-            bytes_out,
+            bytes_in = success.bytes_in,
+            bytes_out = success.bytes_out,
             ms,
             watch = %Escaped(folder),
             "compressed {} -> {}",
@@ -213,14 +214,13 @@ mod tests {
 
     fn compress(log: &LogObserver, name: &str) {
         let output = format!("{name}.gz");
-        log.compressed(
-            folder(),
-            name.as_ref(),
-            output.as_ref(),
-            100,
-            30,
-            Duration::from_millis(7),
-        );
+        let success = Success {
+            bytes_in: 100,
+            bytes_out: 30,
+            took: Duration::from_millis(7),
+            ..Success::to(output.as_ref())
+        };
+        log.compressed(folder(), name.as_ref(), &success);
     }
 
     fn fail(log: &LogObserver, errno: i32, retry_in: Option<Duration>) {

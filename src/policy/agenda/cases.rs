@@ -135,7 +135,7 @@ impl Stage {
             }
             "successor" => {
                 let file = self.file(words.next()?)?;
-                self.agenda.handle_successor(file);
+                self.agenda.handle_successor(file, now);
             }
             "folder" => {
                 let folder = self.file(words.next()?)?;

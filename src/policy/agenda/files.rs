@@ -25,11 +25,13 @@ pub(super) struct Entry {
     pub(super) linked_looks: u32,
     /// What told of the name came while its last file was at work, and that one is done: most likely nothing has the name now.
     pub(super) may_be_gone: bool,
+    /// Since when it waits for nothing but a worker, the last time that it did.
+    ready_since: Instant,
     state: State,
 }
 
 impl Entry {
-    pub(super) fn new(origin: Origin) -> Self {
+    pub(super) fn new(origin: Origin, now: Instant) -> Self {
         Entry {
             origin,
             failed_tries: 0,
@@ -39,6 +41,7 @@ impl Entry {
             unready_looks: 0,
             linked_looks: 0,
             may_be_gone: false,
+            ready_since: now,
             state: State::Ready,
         }
     }
@@ -97,6 +100,8 @@ pub(super) struct Files {
     /// Oldest first, so that the oldest are forgotten when there are too many.
     parked: BTreeMap<u64, FileId>,
     begun: usize,
+    /// Files that are done but for what needs no worker.
+    retiring: usize,
     serial: u64,
 }
 
@@ -122,6 +127,11 @@ impl Files {
         self.begun
     }
 
+    /// Files that are begun and not done.
+    pub(super) fn under_way(&self) -> usize {
+        self.begun + self.retiring
+    }
+
     /// Files that something will be done with.
     pub(super) fn pending(&self) -> usize {
         self.table.len() - self.parked.len()
@@ -135,6 +145,16 @@ impl Files {
     /// How often a file has failed in a row, for other reasons than want of room.
     pub(super) fn own_failures_of(&self, file: &FileId) -> u32 {
         self.table.get(file).map_or(0, |entry| entry.own_failures)
+    }
+
+    /// Since when a file waits, or waited, for nothing but a worker.
+    pub(super) fn ready_since(&self, file: &FileId) -> Option<Instant> {
+        self.table.get(file).map(|entry| entry.ready_since)
+    }
+
+    /// Files that wait for nothing but a worker.
+    pub(super) fn ready(&self) -> usize {
+        self.ready.values().map(VecDeque::len).sum()
     }
 
     /// Files that were not ready when their time was up.
@@ -177,9 +197,9 @@ impl Files {
     }
 
     /// A scan found the file: it is ready, unless it is known and has a time of its own.
-    pub(super) fn found(&mut self, file: FileId, origin: Origin) {
+    pub(super) fn found(&mut self, file: FileId, origin: Origin, now: Instant) {
         let Some(entry) = self.table.get_mut(&file) else {
-            return self.make_ready(file, Entry::new(origin));
+            return self.make_ready(file, Entry::new(origin, now), now);
         };
         // Whatever was known of it may have been another file with the same name.
         entry.unready_looks = 0;
@@ -188,7 +208,7 @@ impl Files {
             State::Begun { again, .. } => *again = again.or(Some(Origin::Sweep)),
             State::Parked(_) => {
                 let entry = *entry;
-                self.make_ready(file, entry);
+                self.make_ready(file, entry, now);
             }
             State::Waiting(_) | State::Ready => {}
         }
@@ -225,9 +245,9 @@ impl Files {
         while let Some(timer) = self.timers.first_entry()
             && timer.key().0 <= now
         {
-            let file = timer.get().clone();
+            let (due, file) = (timer.key().0, timer.get().clone());
             if let Some(entry) = self.table.get(&file).copied() {
-                self.make_ready(file, entry);
+                self.make_ready(file, entry, due);
             }
         }
     }
@@ -268,6 +288,7 @@ impl Files {
             && std::mem::replace(has_worker, false)
         {
             self.begun -= 1;
+            self.retiring += 1;
         }
     }
 
@@ -278,7 +299,12 @@ impl Files {
             return None;
         };
         self.table.remove(file);
-        self.begun -= usize::from(has_worker);
+        let counted = if has_worker {
+            &mut self.begun
+        } else {
+            &mut self.retiring
+        };
+        *counted -= 1;
         Some((entry, again))
     }
 
@@ -327,9 +353,10 @@ impl Files {
             .retain(|file, entry| file.watch != watch || matches!(entry.state, State::Begun { .. }));
     }
 
-    fn make_ready(&mut self, file: FileId, mut entry: Entry) {
+    fn make_ready(&mut self, file: FileId, mut entry: Entry, since: Instant) {
         self.leave_state(&file);
         entry.state = State::Ready;
+        entry.ready_since = since;
         self.ready.entry(file.watch).or_default().push_back(file.clone());
         self.table.insert(file, entry);
     }

@@ -146,15 +146,15 @@ impl Agenda {
         if self.files.len_of(file.watch) >= self.limits.files {
             scans.due(Path::new(""), Cause::NoRoom, now);
         } else {
-            self.files.wait(file.clone(), Entry::new(Origin::Arrival), due);
+            self.files.wait(file.clone(), Entry::new(Origin::Arrival, now), due);
         }
     }
 
     /// A file that was passed over may be ready now, since another one came. It is no news where it is not.
-    pub(crate) fn handle_successor(&mut self, file: FileId) {
+    pub(crate) fn handle_successor(&mut self, file: FileId, now: Instant) {
         let is_open = matches!(self.ending, Ending::Open | Ending::Once { .. });
         if is_open && self.watches.contains_key(&file.watch) {
-            self.files.found(file, Origin::Sweep);
+            self.files.found(file, Origin::Sweep, now);
         }
     }
 
@@ -185,7 +185,7 @@ impl Agenda {
                 watch,
                 path: path.into(),
             };
-            self.files.found(file, origin);
+            self.files.found(file, origin, now);
         }
     }
 
@@ -222,6 +222,11 @@ impl Agenda {
     /// How often a file has failed in a row, for other reasons than want of room.
     pub(crate) fn failures_of(&self, file: &FileId) -> u32 {
         self.files.own_failures_of(file)
+    }
+
+    /// Since when a file that is begun was ready.
+    pub(crate) fn ready_since(&self, file: &FileId) -> Option<Instant> {
+        self.files.ready_since(file)
     }
 
     /// The answer to [`Action::Begin`].
@@ -423,6 +428,16 @@ impl Agenda {
         self.files.pending()
     }
 
+    /// Those of them that wait for nothing but a worker.
+    pub(crate) fn ready(&self) -> usize {
+        self.files.ready()
+    }
+
+    /// Those of them that are begun and not done, with a worker or, being retired, without one.
+    pub(crate) fn under_way(&self) -> usize {
+        self.files.under_way()
+    }
+
     fn scan_due(&mut self, watch: WatchId, folder: &Path, cause: Cause, now: Instant) {
         if let Some(scans) = self.watches.get_mut(&watch)
             && matches!(self.ending, Ending::Open | Ending::Once { .. })
@@ -531,7 +546,7 @@ impl Agenda {
             Ending::Drain if origin == Origin::Arrival => now,
             Ending::Drain | Ending::Abort => return,
         };
-        let mut entry = Entry::new(origin);
+        let mut entry = Entry::new(origin, now);
         entry.may_be_gone = true;
         self.files.wait(file.clone(), entry, due);
     }
