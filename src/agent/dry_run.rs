@@ -11,7 +11,6 @@ use super::AgentError;
 use super::job::Area;
 use super::outlook::{Outlook, Prospect};
 use super::retention::Retention;
-use super::root::original_of;
 
 /// How many files are found before they are looked at.
 const BATCH: usize = 4096;
@@ -108,7 +107,7 @@ fn dry_run_outputs(
 
 /// What would become of an output, where that would go or cannot be looked at.
 fn withdrawn(outlook: &Outlook<'_>, output: &Path) -> Option<Prospect> {
-    match outlook.withdraws_output_of(&original_of(output)?) {
+    match outlook.withdraws(output) {
         Ok(true) => Some(Prospect::Withdraw),
         Ok(false) => None,
         Err(error) => Some(Prospect::Fail(error)),
