@@ -310,6 +310,10 @@ impl Unfinished<Attempt> for Committing {
         self.rest.enlist(syncs);
     }
 
+    fn takes_long(&self) -> bool {
+        self.rest.takes_long()
+    }
+
     fn advance(self: Box<Self>, syncs: &mut Syncs, cancel: &Cancel) -> Worked<Attempt> {
         let Committing { rest, mut account } = *self;
         let was_published = rest.is_published();
