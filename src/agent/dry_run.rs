@@ -10,7 +10,7 @@ use crate::storage::{Folder, Scan, Sight};
 use super::AgentError;
 use super::job::Area;
 use super::outlook::{Outlook, Prospect};
-use super::retention::Retention;
+use super::retention::{MOST, Retention};
 
 /// How many files are found before they are looked at.
 const BATCH: usize = 4096;
@@ -74,6 +74,7 @@ fn ask_for_surplus(outlook: &Outlook<'_>, others: &[Area], tell: &mut dyn FnMut(
         select: &outlook.rules.select,
         source: &outlook.root,
         output: outlook.output.as_ref(),
+        most: MOST,
     };
     match retention.prospects(others) {
         Ok(surplus) => {
