@@ -105,6 +105,8 @@ fn a_dry_run_says_what_would_be_removed_and_removes_nothing() {
     );
     assert!(stdout.contains(&line), "{dry}");
     assert_eq!(stdout.matches("remove ").count(), 1, "{dry}");
+    assert_eq!(stdout.matches("a.csv.gz").count(), 1, "a line per file: {dry}");
+    assert!(stdout.ends_with("2 skipped, 0 failed; 1 to remove\n"), "{dry}");
     assert_eq!(left(&inbox), before);
     once(&inbox, "keep-bytes = \"2500B\"");
     assert_eq!(left(&inbox), set(["b.csv.gz", "c.csv.gz"]));
