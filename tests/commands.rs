@@ -270,7 +270,10 @@ fn version_names_commit_and_features() {
     let expected = format!("dwindle {} (commit ", env!("CARGO_PKG_VERSION"));
     let text = stdout(&output);
     assert!(text.starts_with(&expected), "{text}");
-    assert!(text.ends_with(", features: cli smol watch config zstd)\n"), "{text}");
+    assert!(
+        text.ends_with(", features: cli libdeflate smol watch config zstd)\n"),
+        "{text}"
+    );
     assert_eq!(stdout(&dwindle(&sandbox, "-V").finish().expect_code(0)), text);
 }
 

@@ -136,6 +136,29 @@ fn a_done_dir_that_is_removed_while_the_agent_runs_is_made_anew() {
     stop(running).expect_compressed(2);
 }
 
+/// The output is there then, and the original with it.
+#[test]
+fn a_done_dir_that_may_not_be_written_to_is_named_and_nothing_is_lost() {
+    needs!(tool "setpriv");
+    let inbox = Inbox::new();
+    let files = arrivals(710, &["file.csv"]);
+    deliver(&inbox, &files);
+    let done = inbox.sandbox.folder("inbox/done");
+    fs::set_permissions(&done, Permissions::from_mode(0o555)).unwrap();
+    let keys = format!("{SETTLE}done-dir = \"done\"");
+    let once = || inbox.dwindle(&keys).args(["--once"]).bound_by_modes().finish();
+    let output = once().expect_code(1);
+    let expected = format!(
+        "cannot move the original to {}: Permission denied",
+        done.join("file.csv").display()
+    );
+    assert!(output.stderr.contains(&expected), "{output}");
+    assert_eq!(names_below(&inbox.path), ["done/", "file.csv", "file.csv.gz"]);
+    fs::set_permissions(&done, Permissions::from_mode(0o755)).unwrap();
+    once().expect_compressed(1);
+    assert_eq!(names_below(&inbox.path), ["done/", "done/file.csv", "file.csv.gz"]);
+}
+
 #[test]
 fn a_file_that_may_not_be_read_goes_to_failed_dir_with_the_reason() {
     needs!(tool "setpriv");

@@ -225,6 +225,25 @@ fn every_kind_of_file_has_its_deciding_rule_and_its_next_step() {
 }
 
 #[test]
+fn where_an_original_goes_and_what_may_become_of_an_output_is_said() {
+    let sandbox = Sandbox::new();
+    configure(
+        &sandbox,
+        "[[watch]]\npath = \"ROOT/in\"\nsettle = \"0s\"\ndone-dir = \"done\"\nkeep-for = \"30d\"\n",
+    );
+    sandbox.file("in/ready.csv", "some text");
+    sandbox.file("in/made.csv.gz", b"\x1f\x8b\x08\x00packed");
+    let (_, next) = verdict(&explained(&sandbox, "in/ready.csv"));
+    assert_eq!(
+        next,
+        "at once: compressed to /in/ready.csv.gz (9 B); the original is moved to /in/done"
+    );
+    let (_, next) = verdict(&explained(&sandbox, "in/made.csv.gz"));
+    let expected = "left alone: compressed already, by its suffix (.gz). An output that is surplus is removed: dwindle run --dry-run says which are";
+    assert_eq!(next, expected);
+}
+
+#[test]
 fn a_dry_run_says_the_same() {
     let inbox = Inbox::new();
     let keys = "preset = \"static-assets\"\nsettle = \"0s\"";
@@ -278,7 +297,7 @@ fn a_dry_run_says_the_same() {
         assert!(verdict(&text).1.contains(next), "{name}: {next:?} in\n{text}");
     }
     assert!(
-        lines.ends_with("0 failed\n") && lines.contains("Would compress 2 files of "),
+        lines.ends_with("0 failed; 2 to remove\n") && lines.contains("Would compress 2 files of "),
         "{output}"
     );
 }

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use crate::support::inbox::copy;
 use crate::support::run::Output;
 use crate::support::wait;
-use crate::support::{Arrival, Data, Inbox, names_below, needs};
+use crate::support::{Arrival, Data, Dwindle, Inbox, names_below, needs};
 
 const SETTLE: &str = "settle = \"300ms\"\n";
 
@@ -273,6 +273,33 @@ fn hooks_leak_no_descriptor_and_no_process_and_get_none_of_ours() {
     let is_ours = |line: &&String| line.contains(&root) && !line.contains("outside/log") || line.contains("inotify");
     assert_eq!(open.iter().find(is_ours), None, "{open:?}");
     assert!(lines(inbox.outside.join("env")).iter().all(String::is_empty));
+}
+
+#[test]
+fn of_two_watches_on_one_folder_each_has_its_own() {
+    let inbox = Inbox::new();
+    let hook = |what: &str| {
+        shell(
+            &inbox,
+            "on-success",
+            &format!("echo {what} \"$1\" >> \"$0/log\""),
+            &["{source}"],
+        )
+    };
+    let path = inbox.path.display();
+    let watch =
+        |glob: &str, keys: &str| format!("[[watch]]\npath = \"{path}\"\ninclude = [\"{glob}\"]\n{SETTLE}{keys}");
+    let text = watch("*.csv", &hook("csv")) + &watch("*.log", &hook("log")) + &watch("*.txt", "");
+    let config = inbox.sandbox.file("dwindle.toml", text);
+    deliver(&inbox, 822, &["a.csv", "b.log", "c.txt", "d.csv"]);
+    let run = Dwindle::new(&inbox.sandbox)
+        .args(["run", "--once", "-c"])
+        .args([&config]);
+    let output = run.finish().expect_compressed(4);
+    assert!(output.stderr.contains("hooks: 3 run"), "{output}");
+    let expected = [("csv", "a.csv"), ("csv", "d.csv"), ("log", "b.log")];
+    let expected = expected.map(|(what, name)| format!("{what} {}", inbox.path.join(name).display()));
+    assert_eq!(lines(inbox.outside.join("log")), expected);
 }
 
 #[test]

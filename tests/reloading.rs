@@ -229,21 +229,21 @@ fn nothing_is_removed_before_all_watches_that_come_are_there() {
     let between: Vec<_> = (0..30)
         .map(|number| inbox.sandbox.folder(format!("between-{number}")))
         .collect();
-    for name in ["outer.csv.gz", "inner/inner.csv.gz"] {
-        put_gz(&inbox.path, name, 9, 10);
+    for (name, days) in [("outer.csv.gz", 9), ("inner/inner.csv.gz", 9), ("newest.csv.gz", 1)] {
+        put_gz(&inbox.path, name, days, 10);
     }
     configure(&inbox, "", &[(&inbox.outside, "")]);
     let mut running = agent(&inbox).start();
     running.wait_for_text("watching");
     let mut watches = vec![
         (inbox.outside.as_path(), ""),
-        (inbox.path.as_path(), "keep-bytes = \"0B\""),
+        (inbox.path.as_path(), "keep-bytes = \"1B\""),
     ];
     watches.extend(between.iter().map(|folder| (folder.as_path(), "")));
     watches.push((&inner, ""));
     configure(&inbox, "", &watches);
     reload(&mut running, TAKEN_OVER, 1);
-    running.wait_for_names(&inbox.path, ["inner/", "inner/inner.csv.gz"]);
+    running.wait_for_names(&inbox.path, ["inner/", "inner/inner.csv.gz", "newest.csv.gz"]);
     stop(running);
     assert_eq!(names_below(&inner), ["inner.csv.gz"]);
 }

@@ -73,6 +73,19 @@ fn so_many_of_each_series_are_kept_and_what_is_not_ours_stays() {
     assert!(output.stderr.contains("removed=6"), "{output}");
 }
 
+/// More than a batch of a scan has.
+#[test]
+fn one_pass_removes_all_that_is_surplus() {
+    let inbox = Inbox::new();
+    for number in 1..=1500 {
+        put_gz(&inbox.path, &format!("report.csv.~{number}~.gz"), number, 10);
+    }
+    let output = once(&inbox, "keep-count = 1");
+    assert_eq!(left(&inbox), set(["report.csv.~1~.gz"]), "{output}");
+    assert_eq!(output.stderr.matches("reason=\"keep-count\"").count(), 1499, "{output}");
+    assert!(output.stderr.contains("removed=1499"), "{output}");
+}
+
 #[test]
 fn a_dry_run_says_what_would_be_removed_and_removes_nothing() {
     let inbox = Inbox::new();
@@ -92,6 +105,8 @@ fn a_dry_run_says_what_would_be_removed_and_removes_nothing() {
     );
     assert!(stdout.contains(&line), "{dry}");
     assert_eq!(stdout.matches("remove ").count(), 1, "{dry}");
+    assert_eq!(stdout.matches("a.csv.gz").count(), 1, "a line per file: {dry}");
+    assert!(stdout.ends_with("2 skipped, 0 failed; 1 to remove\n"), "{dry}");
     assert_eq!(left(&inbox), before);
     once(&inbox, "keep-bytes = \"2500B\"");
     assert_eq!(left(&inbox), set(["b.csv.gz", "c.csv.gz"]));
@@ -126,22 +141,38 @@ fn an_original_keeps_its_gz_and_is_never_removed() {
     put_gz(&inbox.path, "kept.csv.gz", 9, 10);
     put_gz(&inbox.path, "kept.csv.~1~.gz", 8, 10);
     put_gz(&inbox.path, "alone.csv.gz", 7, 10);
+    put_gz(&inbox.path, "newest.csv.gz", 1, 10);
     inbox.sandbox.file("inbox/kept.csv", "the original");
-    let keys = "keep-original = true\nkeep-bytes = \"0B\"\nmin-size = \"1KiB\"";
+    let keys = "keep-original = true\nkeep-bytes = \"1B\"\nmin-size = \"1KiB\"";
     once(&inbox, keys);
-    assert_eq!(left(&inbox), set(["kept.csv", "kept.csv.gz", "kept.csv.~1~.gz"]));
+    assert_eq!(
+        left(&inbox),
+        set(["kept.csv", "kept.csv.gz", "kept.csv.~1~.gz", "newest.csv.gz"])
+    );
 }
 
 #[test]
 fn a_gz_that_is_being_written_stays_until_it_is_closed() {
     let inbox = Inbox::new();
     put_gz(&inbox.path, "a.csv.gz", 9, 10);
+    put_gz(&inbox.path, "newest.csv.gz", 1, 10);
     let writer = File::options().append(true).open(inbox.path.join("a.csv.gz")).unwrap();
-    once(&inbox, "keep-bytes = \"0B\"");
-    assert_eq!(left(&inbox), set(["a.csv.gz"]));
+    once(&inbox, "keep-bytes = \"1B\"");
+    assert_eq!(left(&inbox), set(["a.csv.gz", "newest.csv.gz"]));
     drop(writer);
-    once(&inbox, "keep-bytes = \"0B\"");
-    assert_eq!(left(&inbox), set([]));
+    once(&inbox, "keep-bytes = \"1B\"");
+    assert_eq!(left(&inbox), set(["newest.csv.gz"]));
+}
+
+/// It is the only copy of what came last.
+#[test]
+fn the_newest_stays_where_it_alone_has_more_bytes_than_are_kept() {
+    let inbox = Inbox::new();
+    put_gz(&inbox.path, "old.csv.gz", 9, 10);
+    inbox.sandbox.file("inbox/new.csv", "it has the time of now");
+    once(&inbox, "keep-bytes = \"1B\"").expect_compressed(1);
+    once(&inbox, "keep-bytes = \"1B\"");
+    assert_eq!(left(&inbox), set(["new.csv.gz"]));
 }
 
 #[test]
@@ -163,10 +194,11 @@ fn the_folders_of_other_watches_are_theirs() {
     put_gz(&inbox.path, "a.csv.gz", 9, 10);
     put_gz(&inbox.path, "inner/b.csv.gz", 9, 10);
     put_gz(&inbox.path, "out/c.csv.gz", 9, 10);
+    put_gz(&inbox.path, "newest.csv.gz", 1, 10);
     let (outer, inner) = (inbox.path.display(), inbox.path.join("inner"));
     let (inner, outside) = (inner.display(), inbox.outside.display());
     let text = format!(
-        "[[watch]]\npath = \"{outer}\"\nkeep-bytes = \"0B\"\n{SETTLE}[[watch]]\npath = \"{inner}\"\n\
+        "[[watch]]\npath = \"{outer}\"\nkeep-bytes = \"1B\"\n{SETTLE}[[watch]]\npath = \"{inner}\"\n\
          [[watch]]\npath = \"{outside}\"\noutput-dir = \"{outer}/out\"\n"
     );
     let config = inbox.sandbox.file("dwindle.toml", text);
@@ -174,7 +206,8 @@ fn the_folders_of_other_watches_are_theirs() {
         .args(["run", "--once", "-c"])
         .args([&config]);
     run.finish().expect_code(0);
-    assert_eq!(left(&inbox), set(["inner/", "inner/b.csv.gz", "out/", "out/c.csv.gz"]));
+    let theirs = ["inner/", "inner/b.csv.gz", "out/", "out/c.csv.gz"];
+    assert_eq!(left(&inbox), set(theirs.into_iter().chain(["newest.csv.gz"])));
 }
 
 #[test]
@@ -182,7 +215,8 @@ fn of_a_shared_output_folder_nothing_is_removed_and_that_is_said() {
     let inbox = Inbox::new();
     let shared = inbox.sandbox.folder("shared");
     put_gz(&shared, "a.csv.gz", 9, 10);
-    let keys = format!("output-dir = \"{}\"\nkeep-bytes = \"0B\"\n{SETTLE}", shared.display());
+    put_gz(&shared, "b.csv.gz", 1, 10);
+    let keys = format!("output-dir = \"{}\"\nkeep-bytes = \"1B\"\n{SETTLE}", shared.display());
     let (one, other) = (inbox.path.display(), inbox.outside.display());
     let text = format!("[[watch]]\npath = \"{one}\"\n{keys}[[watch]]\npath = \"{other}\"\n{keys}");
     let config = inbox.sandbox.file("dwindle.toml", text);
@@ -194,7 +228,7 @@ fn of_a_shared_output_folder_nothing_is_removed_and_that_is_said() {
         output.stderr.contains("another watch puts its outputs there too"),
         "{output}"
     );
-    assert_eq!(names_below(&shared), ["a.csv.gz"]);
+    assert_eq!(names_below(&shared), ["a.csv.gz", "b.csv.gz"]);
 }
 
 /// Or a good one would go in its place.
@@ -222,11 +256,12 @@ fn of_two_watches_on_one_folder_neither_removes_what_the_other_made() {
     let inbox = Inbox::new();
     put_gz(&inbox.path, "a.csv.gz", 3, 10);
     put_gz(&inbox.path, "archive/b.csv.gz", 3, 10);
+    put_gz(&inbox.path, "newest.csv.gz", 1, 10);
     let path = inbox.path.display().to_string();
     let general = format!("[[watch]]\npath = \"{path}\"\noutput-dir = \"archive\"\n");
-    let dwindle = inbox.dwindle_with(&general, &format!("{SETTLE}keep-bytes = \"0B\""));
+    let dwindle = inbox.dwindle_with(&general, &format!("{SETTLE}keep-bytes = \"1B\""));
     dwindle.args(["--once"]).finish().expect_code(0);
-    assert_eq!(left(&inbox), set(["archive/", "archive/b.csv.gz"]));
+    assert_eq!(left(&inbox), set(["archive/", "archive/b.csv.gz", "newest.csv.gz"]));
 }
 
 #[test]

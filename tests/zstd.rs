@@ -249,6 +249,53 @@ fn static_assets_are_remade_when_they_change() {
     running.wait_exit().expect_code(0);
 }
 
+/// In either direction, where the format was changed while no agent ran.
+#[test]
+fn a_dry_run_and_explain_foresee_that_the_outdated_output_of_the_other_format_goes() {
+    for (before, now, old, new) in [("gzip", "zstd", "gz", "zst"), ("zstd", "gzip", "zst", "gz")] {
+        let inbox = Inbox::new();
+        let run = |format: &str, argument: &str| {
+            let keys = format!("preset = \"static-assets\"\nsettle = \"0s\"\nformat = \"{format}\"");
+            inbox.dwindle(&keys).args([argument]).finish().expect_code(0)
+        };
+        let path = |name: String| inbox.path.join(name);
+        for name in ["changed.js", "same.js"] {
+            Arrival::new(&mut Data::from_seed(407), name).write_to(&path(name.to_owned()));
+        }
+        run(before, "--once");
+        Arrival::new(&mut Data::from_seed(408), "changed.js").write_to(&path("changed.js".to_owned()));
+
+        let dry = run(now, "--dry-run");
+        let stdout = String::from_utf8_lossy(&dry.stdout).into_owned();
+        let going = path(format!("changed.js.{old}"));
+        let goes = format!("remove   {}: ", going.display());
+        assert!(
+            stdout.contains(&goes) && stdout.matches("remove ").count() == 1,
+            "{dry}"
+        );
+        let config = inbox.sandbox.path("dwindle.toml");
+        let explain = Dwindle::new(&inbox.sandbox)
+            .args(["explain", "-c"])
+            .args([&config, &going])
+            .finish();
+        let explained = String::from_utf8_lossy(&explain.stdout).into_owned();
+        assert!(explained.contains("removed, since"), "{explain}");
+
+        run(now, "--once");
+        let left = [
+            format!("changed.js.{new}"),
+            format!("same.js.{old}"),
+            format!("same.js.{new}"),
+        ];
+        let mut left: Vec<String> = left
+            .into_iter()
+            .chain(["changed.js".to_owned(), "same.js".to_owned()])
+            .collect();
+        left.sort();
+        assert_eq!(names_below(&inbox.path), left, "{before}");
+    }
+}
+
 #[test]
 fn a_dry_run_names_the_output_and_check_knows_the_scale() {
     let inbox = Inbox::new();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 
-use crate::model::Report;
+use crate::model::{Observer, Report};
 use crate::policy::WatchId;
 use crate::runtime::WaitGroup;
 
@@ -41,6 +41,8 @@ pub(super) struct Site {
     /// Why not, where they had been asked for.
     pub(super) why_polling: Option<String>,
     pub(super) job: Arc<dyn Job>,
+    /// Who is told what happens in it.
+    pub(super) observer: Arc<dyn Observer>,
     /// The watched folder and that of the outputs, in which no other watch removes anything.
     pub(super) own: [PathBuf; 2],
     /// Set by the watcher's side when events were lost.

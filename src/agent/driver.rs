@@ -23,6 +23,7 @@ const SWEEP: Duration = Duration::from_secs(15 * 60);
 
 pub(super) struct Driver {
     runtime: Arc<dyn Runtime>,
+    /// Who is told of what concerns no single watch.
     observer: Arc<dyn Observer>,
     agenda: Agenda,
     sites: BTreeMap<WatchId, Running>,
@@ -56,6 +57,7 @@ struct Running {
 struct Begun {
     file: FileId,
     folder: Arc<Path>,
+    observer: Arc<dyn Observer>,
     _token: Token,
 }
 
@@ -65,8 +67,8 @@ struct Scanned {
     result: Option<ScanResult>,
 }
 
-/// A watch, its folder, what came of its surplus outputs, and how long that took.
-type RetainedBy = (WatchId, Arc<Path>, Retained, Duration);
+/// A watch, what came of its surplus outputs, and how long that took.
+type RetainedBy = (WatchId, Retained, Duration);
 
 /// Without the scan where the batch ends it.
 type ScanResult = Result<(Option<Box<dyn Walk>>, Batch), Error>;
@@ -188,7 +190,7 @@ impl Driver {
             }
             Input::Worked(progress) => self.handle_progress(progress, now),
             Input::Scanned(scanned) => self.handle_scanned(scanned, now),
-            Input::Retained(retained) => self.handle_retained(&retained, now),
+            Input::Retained(retained) => self.handle_retained(retained, now),
             Input::Time => {}
         }
         if self.deadline.is_some_and(|deadline| deadline <= now) {
@@ -269,7 +271,7 @@ impl Driver {
             settle: site.settle,
             rescan_every: if site.native { SWEEP } else { site.poll_interval },
         };
-        self.observer
+        site.observer
             .watching(&site.path, site.native, site.why_polling.as_deref());
         self.agenda.add_watch(watch, timing, now);
         if site.job.retains() {
@@ -299,7 +301,9 @@ impl Driver {
     }
 
     fn handle_attempt(&mut self, begun: &Begun, attempt: Option<Attempt>, now: Instant) {
-        let Begun { file, folder, .. } = begun;
+        let Begun {
+            file, folder, observer, ..
+        } = begun;
         let attempt = attempt.unwrap_or_else(|| Attempt::unanswered(&folder.join(&file.path)));
         let ready = self.agenda.ready_since(file).unwrap_or(now);
         let verdict = self.agenda.handle_outcome(file, attempt.outcome(), now);
@@ -314,18 +318,15 @@ impl Driver {
             return;
         }
         let ready = now.saturating_duration_since(ready);
-        attempt.tell(&*self.observer, folder, &file.path, verdict, ready);
+        attempt.tell(&**observer, folder, &file.path, verdict, ready);
         if let (Attempt::Failed(error), Some(pause)) = (&attempt, verdict.pause) {
-            self.observer.paused(folder, error, pause);
+            observer.paused(folder, error, pause);
         }
     }
 
-    fn handle_retained(&mut self, (watch, folder, retained, took): &RetainedBy, now: Instant) {
-        self.agenda.handle_retained(*watch, *took, retained.again, now);
-        for (path, surplus) in &retained.removed {
-            self.removed += 1;
-            self.observer.removed(folder, path, *surplus);
-        }
+    fn handle_retained(&mut self, (watch, retained, took): RetainedBy, now: Instant) {
+        self.removed += retained.removed;
+        self.agenda.handle_retained(watch, took, retained.left, now);
     }
 
     fn handle_scanned(&mut self, scanned: Scanned, now: Instant) {
@@ -337,19 +338,19 @@ impl Driver {
             let cause = "the scan ended without an answer (a fault in dwindle)";
             Err(Error::permanent(Step::List, &running.site.path, cause))
         });
-        let folder = running.site.path.as_path();
+        let (folder, observer) = (running.site.path.as_path(), &running.site.observer);
         match result {
             Ok((walk, batch)) => {
                 if std::mem::take(&mut running.lost) {
-                    self.observer.folder_found(folder);
+                    observer.folder_found(folder);
                 }
                 for error in &batch.failed {
                     let path = error.path().strip_prefix(folder).unwrap_or(error.path());
-                    self.observer.failed(folder, path, &Failure::of(error));
+                    observer.failed(folder, path, &Failure::of(error));
                     self.agenda.handle_scan_trouble(watch, error.class());
                 }
                 if let Some(why) = batch.polling {
-                    self.observer.watching(folder, false, Some(&why));
+                    observer.watching(folder, false, Some(&why));
                     running.site.native = false;
                     running.site.why_polling = Some(why);
                     self.agenda.rescan_every(watch, running.site.poll_interval, now);
@@ -361,7 +362,7 @@ impl Driver {
                 running.walk = None;
                 running.lost = true;
                 let retry_in = self.agenda.handle_scan_failed(watch, now);
-                self.observer.folder_lost(folder, &error, retry_in);
+                observer.folder_lost(folder, &error, retry_in);
             }
         }
     }
@@ -408,6 +409,7 @@ impl Driver {
         let key = Begun {
             file,
             folder,
+            observer: Arc::clone(&running.site.observer),
             _token: running.work.token(),
         };
         // The agenda begins no more than the channel has room for.
@@ -418,7 +420,7 @@ impl Driver {
         if let Some(running) = self.sites.get(&watch)
             && matches!(cause, Cause::EventsLost | Cause::NoRoom)
         {
-            self.observer.rescanning(&running.site.path, cause.as_str());
+            running.site.observer.rescanning(&running.site.path, cause.as_str());
         }
     }
 
@@ -449,7 +451,7 @@ impl Driver {
         // One with the same folders may be the same watch, which is being replaced.
         let others = self.sites.values().filter(|other| other.site.own != running.site.own);
         let others: Vec<Area> = others.map(|other| Area::new(other.site.own.clone())).collect();
-        let (job, folder) = (Arc::clone(&running.site.job), Arc::from(running.site.path.as_path()));
+        let job = Arc::clone(&running.site.job);
         let (runtime, answer, cancel) = (
             Arc::clone(&self.runtime),
             self.retained.0.clone(),
@@ -460,8 +462,7 @@ impl Driver {
             let begun = runtime.now();
             let retained = unblock(&*runtime, move || job.retain(&others, &cancel)).await;
             let took = runtime.now().saturating_duration_since(begun);
-            // Where nobody waits for it, the log has it not.
-            let _ = answer.send((watch, folder, retained.unwrap_or_default(), took)).await;
+            let _ = answer.send((watch, retained.unwrap_or_default(), took)).await;
             drop(tokens);
         }));
     }

@@ -9,7 +9,6 @@ use crate::storage::{Status, inspect, is_gone};
 
 use super::AgentError;
 use super::outlook::{Outlook, Prospect};
-use super::root::original_of;
 
 /// All answers about a path, and what follows from them.
 #[derive(Debug)]
@@ -81,9 +80,7 @@ fn look(outlook: &Outlook<'_>, relative: &Path, answers: &mut Vec<(Rule, Answer)
     if status.is_none() {
         return Ok(Subject::Nothing);
     }
-    if let Some(original) = original_of(relative)
-        && outlook.withdraws_output_of(&original)?
-    {
+    if outlook.withdraws(relative)? {
         return Ok(Subject::File(Prospect::Withdraw));
     }
     let Some(prospect) = outlook.of(relative) else {

@@ -19,7 +19,7 @@ use super::job::{Area, Attempt, Cancel, Job, Retained, Walk, Work};
 use super::marked::Marked;
 use super::native::{EventSource, Native};
 use super::pool::Worked;
-use super::retention::Retention;
+use super::retention::{MOST, Retention};
 use super::root::Root;
 use super::walk::FolderWalk;
 
@@ -310,9 +310,11 @@ impl Job for WatchedFolder {
             select: &self.rules.select,
             source: &root.folder,
             output: root.output.as_deref(),
+            most: MOST,
         };
         let mut said = false;
-        let retained = retention.apply(others, cancel, &mut |error| {
+        let mut tell = |output: &Path, why| self.observer.removed(&self.watch.path, output, why);
+        let retained = retention.apply(others, cancel, &mut tell, &mut |error| {
             // Once, until a pass goes well.
             if !std::mem::replace(&mut said, true) && !self.said_no_removal.load(Ordering::Relaxed) {
                 self.observer.warning(&error.to_string());

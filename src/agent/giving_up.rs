@@ -109,6 +109,10 @@ impl Unfinished<Attempt> for Rest {
         self.rest.enlist(syncs);
     }
 
+    fn takes_long(&self) -> bool {
+        self.rest.takes_long()
+    }
+
     fn advance(self: Box<Self>, syncs: &mut Syncs, cancel: &Cancel) -> Worked<Attempt> {
         let Rest { giving_up, rest } = *self;
         giving_up.follow(rest.advance(syncs, cancel))

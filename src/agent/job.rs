@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::codec::Helpers;
-use crate::model::{Error, Escaped, Failure, Observer, Reason, Step, Success, Surplus};
-use crate::policy::{Outcome, Verdict};
+use crate::model::{Error, Escaped, Failure, Observer, Reason, Step, Success};
+use crate::policy::{Outcome, Remains, Verdict};
 use crate::storage::{Advanced, Caller, Candidate, Done, Folder, Places, Plan, Rest, Syncs, commit};
 
 use super::pool::{Unfinished, Worked};
@@ -38,12 +38,11 @@ pub(crate) trait Job: Send + Sync + 'static {
 }
 
 /// What came of surplus outputs.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Retained {
-    /// Whole paths.
-    pub(crate) removed: Vec<(PathBuf, Surplus)>,
-    /// Something was left for another time.
-    pub(crate) again: bool,
+    /// How many went. The observer was told of each.
+    pub(crate) removed: u64,
+    pub(crate) left: Remains,
 }
 
 /// Where another watch is at home.
@@ -308,6 +307,10 @@ impl Account {
 impl Unfinished<Attempt> for Committing {
     fn enlist(&self, syncs: &mut Syncs) {
         self.rest.enlist(syncs);
+    }
+
+    fn takes_long(&self) -> bool {
+        self.rest.takes_long()
     }
 
     fn advance(self: Box<Self>, syncs: &mut Syncs, cancel: &Cancel) -> Worked<Attempt> {

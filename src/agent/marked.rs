@@ -55,6 +55,10 @@ impl Unfinished<Attempt> for MarkedRest {
         self.rest.enlist(syncs);
     }
 
+    fn takes_long(&self) -> bool {
+        self.rest.takes_long()
+    }
+
     fn advance(self: Box<Self>, syncs: &mut Syncs, cancel: &Cancel) -> Worked<Attempt> {
         let MarkedRest { marked, rest } = *self;
         marked.follow(rest.advance(syncs, cancel))

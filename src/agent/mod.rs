@@ -290,6 +290,15 @@ impl Agent {
     /// made, and [`AgentError::Ended`]. A folder that becomes unreachable later is no error: [`Observer::folder_lost`] is told, and it is
     /// looked for until it is back.
     pub async fn add_watch(&self, watch: Watch) -> Result<(WatchId, Events), AgentError> {
+        self.add_observed_watch(watch, Arc::clone(&self.observer)).await
+    }
+
+    /// As [`add_watch`](Self::add_watch), with an observer of its own: it, and not the agent's, is told what happens in this watch.
+    pub(crate) async fn add_observed_watch(
+        &self,
+        watch: Watch,
+        observer: Arc<dyn Observer>,
+    ) -> Result<(WatchId, Events), AgentError> {
         let id = WatchId(self.next_watch.fetch_add(1, Ordering::Relaxed));
         let select = Arc::new(Select::new(&watch)?);
         let lost = Arc::new(AtomicBool::new(false));
@@ -298,7 +307,7 @@ impl Agent {
         let (settle, poll_interval) = (watch.settle, watch.poll_interval);
         let own = [path.clone(), watch.output_folder()];
         let folder = {
-            let (level, observer, watcher) = (self.level, Arc::clone(&self.observer), self.watcher.clone());
+            let (level, observer, watcher) = (self.level, Arc::clone(&observer), self.watcher.clone());
             let events = events.clone();
             unblock(&*self.runtime, move || {
                 WatchedFolder::open(watch, select, level, observer, watcher, events)
@@ -314,6 +323,7 @@ impl Agent {
             why_polling: folder.why_polling(),
             own,
             job: Arc::new(folder),
+            observer,
             lost,
         };
         self.add_site(id, site).await?;

@@ -11,6 +11,7 @@ use crate::storage::{Candidate, Folder, Foreseen, Look, Pair, Rules, foresee, is
 
 use super::AgentError;
 use super::folder::plan_of;
+use super::root::original_of;
 
 /// What would become of one file or folder.
 #[derive(Debug)]
@@ -143,15 +144,24 @@ impl<'a> Outlook<'a> {
         })
     }
 
-    /// Whether the output of this original would go, since that has changed into what is not compressed, or is gone.
-    pub(super) fn withdraws_output_of(&self, original: &Path) -> Result<bool, Error> {
+    /// Whether this output would go: its original has changed into what is not compressed, or is gone, or gets one in another format.
+    pub(super) fn withdraws(&self, output_path: &Path) -> Result<bool, Error> {
+        let Some(original) = original_of(output_path).filter(|_| self.watch.outputs_follow()) else {
+            return Ok(false);
+        };
         let (Some(folder), Some(name)) = (original.parent(), original.file_name()) else {
             return Ok(false);
         };
-        let is_taken = self.rules.select.file(original).is_ok();
-        if !self.watch.outputs_follow() || !is_taken || !matches!(self.of(original), None | Some(Prospect::Skip(_))) {
+        if self.rules.select.file(&original).is_err() {
             return Ok(false);
         }
+        let coming = match self.of(&original) {
+            None | Some(Prospect::Skip(_)) => None,
+            Some(Prospect::Compress { .. } | Prospect::Remake { .. } | Prospect::Finish { .. }) => {
+                Some(self.watch.format)
+            }
+            Some(_) => return Ok(false),
+        };
         let parent = match self.root.folder(folder) {
             Err(error) if is_gone(&error) => None,
             parent => Some(parent?),
@@ -161,12 +171,12 @@ impl<'a> Outlook<'a> {
         let Some(output) = apart.as_ref().or(beside) else {
             return Ok(false);
         };
-        for pair in Pair::all(parent.as_ref(), output, name) {
-            if pair.find_outdated()?.is_some() {
-                return Ok(true);
-            }
+        let mut pairs = Pair::all(parent.as_ref(), output, name);
+        let pair = pairs.find(|pair| Some(pair.output_name().as_os_str()) == output_path.file_name());
+        match pair.filter(|pair| coming != Some(pair.format)) {
+            Some(pair) => Ok(pair.find_outdated()?.is_some()),
+            None => Ok(false),
         }
-        Ok(false)
     }
 
     fn output_below(&self, relative: &Path) -> Result<Option<Folder>, Error> {

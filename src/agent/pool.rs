@@ -36,6 +36,11 @@ pub(crate) trait Unfinished<R>: Send {
     /// Says what it will have to make durable, so that all work that is due does it in one go. Blocks, but not for long.
     fn enlist(&self, syncs: &mut Syncs);
 
+    /// Whether what it does next may take as long as reading a large file: then nothing else waits for it.
+    fn takes_long(&self) -> bool {
+        false
+    }
+
     /// Does what is due. Blocks. `syncs` is that of all work that is due now; once cancelled it waits for nobody any longer.
     fn advance(self: Box<Self>, syncs: &mut Syncs, cancel: &Cancel) -> Worked<R>;
 }

@@ -43,7 +43,8 @@ pub(super) struct Retiree<K, R> {
 
 /// Runs until nobody can send more and all have ended.
 ///
-/// What goes on at once and what waited for its time go on beside each other: while the ones wait for the disk, the others need not.
+/// What goes on at once, what waited for its time, and what takes long go on beside each other: while the ones wait for the disk, or read a
+/// large file, the others need not.
 pub(super) async fn retire<K: Send + 'static, R: Send + 'static>(
     runtime: Arc<dyn Runtime>,
     incoming: Receiver<Retiree<K, R>>,
@@ -75,7 +76,10 @@ pub(super) async fn retire<K: Send + 'static, R: Send + 'static>(
                 Vec::new()
             }
             Input::Time => {
-                works.timed = Some(advance(&*runtime, stage.take_due(runtime.now()), &cancel));
+                let due = stage.take_due(runtime.now());
+                if !due.is_empty() {
+                    works.timed = Some(advance(&*runtime, due, &cancel));
+                }
                 Vec::new()
             }
             Input::Fresh(worked) => {
@@ -84,6 +88,10 @@ pub(super) async fn retire<K: Send + 'static, R: Send + 'static>(
             }
             Input::Timed(worked) => {
                 works.timed = None;
+                worked
+            }
+            Input::Long(worked) => {
+                works.long = None;
                 worked
             }
         };
@@ -95,6 +103,9 @@ pub(super) async fn retire<K: Send + 'static, R: Send + 'static>(
         if works.fresh.is_none() && !stage.fresh.is_empty() {
             works.fresh = Some(advance(&*runtime, stage.take_fresh(), &cancel));
         }
+        if works.long.is_none() && !stage.long.is_empty() {
+            works.long = Some(advance(&*runtime, std::mem::take(&mut stage.long), &cancel));
+        }
     }
     drop(token);
 }
@@ -105,6 +116,7 @@ enum Input<K, R> {
     Time,
     Fresh(Vec<Answer<K, R>>),
     Timed(Vec<Answer<K, R>>),
+    Long(Vec<Answer<K, R>>),
 }
 
 type BatchAtWork<'a, K, R> = BoxFuture<'a, Vec<Answer<K, R>>>;
@@ -113,6 +125,7 @@ type BatchAtWork<'a, K, R> = BoxFuture<'a, Vec<Answer<K, R>>>;
 struct Works<'a, K, R> {
     fresh: Option<BatchAtWork<'a, K, R>>,
     timed: Option<BatchAtWork<'a, K, R>>,
+    long: Option<BatchAtWork<'a, K, R>>,
 }
 
 type Held<K, R> = (K, Box<dyn Unfinished<R>>);
@@ -125,6 +138,7 @@ impl<K, R> Default for Works<'_, K, R> {
         Works {
             fresh: None,
             timed: None,
+            long: None,
         }
     }
 }
@@ -136,6 +150,8 @@ struct Stage<K, R> {
     fresh: Vec<Held<K, R>>,
     /// By their time; the number keeps equal times apart.
     timed: BTreeMap<(Instant, u64), Held<K, R>>,
+    /// Whose time has come, and that nothing else waits for. Counted among those that are going on.
+    long: Vec<Held<K, R>>,
     serial: u64,
     /// How many are going on now.
     at_work: usize,
@@ -149,6 +165,7 @@ impl<K: Send + 'static, R: Send + 'static> Stage<K, R> {
             most: most() - room_for_retirees(),
             fresh: Vec::new(),
             timed: BTreeMap::new(),
+            long: Vec::new(),
             serial: 0,
             at_work: 0,
             is_closed: false,
@@ -183,10 +200,13 @@ impl<K: Send + 'static, R: Send + 'static> Stage<K, R> {
         std::mem::take(&mut self.fresh)
     }
 
+    /// But for what takes long, which is put beside.
     fn take_due(&mut self, now: Instant) -> Vec<Held<K, R>> {
         let later = self.timed.split_off(&(now, u64::MAX));
-        let due: Vec<_> = std::mem::replace(&mut self.timed, later).into_values().collect();
+        let due = std::mem::replace(&mut self.timed, later);
         self.at_work += due.len();
+        let (long, due) = due.into_values().partition(|(_, rest)| rest.takes_long());
+        self.long.extend::<Vec<_>>(long);
         due
     }
 
@@ -215,6 +235,9 @@ async fn next_input<K: Send + 'static, R: Send + 'static>(
     let mut inputs: Vec<BoxFuture<'_, Input<K, R>>> = Vec::new();
     if let Some(work) = &mut works.fresh {
         inputs.push(Box::pin(async { Input::Fresh(work.await) }));
+    }
+    if let Some(work) = &mut works.long {
+        inputs.push(Box::pin(async { Input::Long(work.await) }));
     }
     if let Some(work) = &mut works.timed {
         inputs.push(Box::pin(async { Input::Timed(work.await) }));
@@ -264,6 +287,52 @@ fn advance<'a, K: Send + 'static, R: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::runtime::{Threads, WaitGroup, block_on};
+    use std::sync::mpsc;
+
+    /// What waits for another, or is waited for.
+    enum Entangled {
+        Long(mpsc::Receiver<()>),
+        Short(mpsc::Sender<()>),
+    }
+
+    impl Unfinished<bool> for Entangled {
+        fn enlist(&self, _: &mut Syncs) {}
+
+        fn takes_long(&self) -> bool {
+            matches!(self, Entangled::Long(_))
+        }
+
+        fn advance(self: Box<Self>, _: &mut Syncs, _: &Cancel) -> Worked<bool> {
+            Worked::Ended(match *self {
+                Entangled::Long(other) => other.recv_timeout(Duration::from_secs(60)).is_ok(),
+                Entangled::Short(other) => other.send(()).is_ok(),
+            })
+        }
+    }
+
+    #[test]
+    fn nothing_waits_for_what_takes_long() {
+        let runtime: Arc<dyn Runtime> = Arc::new(Threads::new().unwrap());
+        let (to_stage, incoming) = async_channel::unbounded();
+        let (results, from_stage) = async_channel::unbounded();
+        let (short, long) = mpsc::channel();
+        for (key, rest) in [(1, Entangled::Long(long)), (2, Entangled::Short(short))] {
+            let (rest, wait) = (Box::new(rest), Duration::from_millis(1));
+            assert!(to_stage.try_send(Retiree { key, rest, wait }).is_ok());
+        }
+        drop(to_stage);
+        let group = WaitGroup::new();
+        let stage = retire(runtime, incoming, results, Cancel::default(), group.token());
+        block_on(stage);
+        let mut told = Vec::new();
+        while let Ok(Progress::Ended(key, ended_well)) = from_stage.try_recv() {
+            told.push((key, ended_well));
+        }
+        told.sort_unstable();
+        assert_eq!(told, [(1, Some(true)), (2, Some(true))]);
+    }
 
     struct Rest;
 

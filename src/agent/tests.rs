@@ -270,6 +270,7 @@ impl Running {
             native: true,
             why_polling: None,
             job: folder.clone(),
+            observer: Arc::new(()),
             lost,
         };
         block_on(agent.add_site(watch, site)).unwrap();

@@ -1,14 +1,15 @@
 //! Two observers in one's place.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Error, Failure, Observer, Reason, Report, Success, Surplus};
 
 /// Tells both, the first one first.
-pub(crate) struct Both<A, B>(pub(crate) A, pub(crate) B);
+pub(crate) struct Both(pub(crate) Arc<dyn Observer>, pub(crate) Arc<dyn Observer>);
 
-impl<A: Observer, B: Observer> Observer for Both<A, B> {
+impl Observer for Both {
     fn watching(&self, folder: &Path, native: bool, why: Option<&str>) {
         self.0.watching(folder, native, why);
         self.1.watching(folder, native, why);

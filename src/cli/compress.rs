@@ -97,7 +97,7 @@ fn observer(common: &Common, arguments: &Compress) -> Arc<dyn Observer> {
         verbosity: common.verbosity(),
         replace: arguments.force,
     };
-    Arc::new(Both(progress, sentences))
+    Arc::new(Both(Arc::new(progress), Arc::new(sentences)))
 }
 
 /// Tells a person what became of the files that were not compressed, as gzip does.

@@ -79,6 +79,7 @@ struct Totals {
     wait: u64,
     skipped: u64,
     failed: u64,
+    removed: u64,
 }
 
 impl Totals {
@@ -91,7 +92,7 @@ impl Totals {
             Prospect::Wait(_) | Prospect::InUse | Prospect::Await(_) => self.wait += 1,
             Prospect::Skip(_) => self.skipped += 1,
             Prospect::Fail(_) => self.failed += 1,
-            Prospect::Withdraw | Prospect::Remove(_) => {}
+            Prospect::Withdraw | Prospect::Remove(_) => self.removed += 1,
         }
     }
 }
@@ -107,6 +108,10 @@ impl Display for Totals {
             self.wait,
             self.skipped,
             self.failed
-        )
+        )?;
+        if self.removed > 0 {
+            write!(f, "; {} to remove", self.removed)?;
+        }
+        Ok(())
     }
 }

@@ -148,10 +148,10 @@ fn next(watch: &Watch, relative: &Path, explanation: &Explanation) -> String {
         Subject::Nothing => return next_of_nothing(watch, explanation),
         Subject::File(prospect) => prospect,
     };
-    let fate = if watch.keep_original {
-        "the original stays"
-    } else {
-        "the original is removed"
+    let fate = match &watch.done_dir {
+        _ if watch.keep_original => "the original stays".to_owned(),
+        Some(folder) => format!("the original is moved to {}", Escaped(&watch.path().join(folder))),
+        None => "the original is removed".to_owned(),
     };
     match prospect {
         Prospect::Compress { bytes, output } => {
@@ -224,6 +224,9 @@ fn remedy(watch: &Watch, reason: &Reason) -> &'static str {
             "That one is not dwindle's: remove it, or set on-conflict = \"replace\""
         }
         Reason::NoLease(_) | Reason::Protected => "Looked at again at the next sweep",
+        Reason::CompressedSuffix(_) if watch.retention.is_limited() => {
+            "An output that is surplus is removed: dwindle run --dry-run says which are"
+        }
         _ => "So it stays for as long as it has this name, and the configuration this rule",
     }
 }

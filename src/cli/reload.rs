@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
+use super::observers::Observers;
 use super::service::Service;
 use super::setup::{self, Overrides, Setup, Unusable};
 use crate::agent::{Agent, AgentError};
 use crate::config::{Config, Diagnostic};
-use crate::daemon::hooks::HookRunner;
 use crate::daemon::instance::Instance;
 use crate::daemon::signals::Signals;
 use crate::model::Escaped;
@@ -27,7 +27,7 @@ pub(super) struct Reloader {
     /// The locks on the watched folders.
     pub(super) instance: Arc<Instance>,
     pub(super) runtime: Arc<dyn Runtime>,
-    pub(super) hooks: HookRunner,
+    pub(super) observers: Observers,
 }
 
 /// Why nothing was changed: sentences, each naming what it is about.
@@ -99,7 +99,7 @@ impl Reloader {
         // Those that come are there before those that go have gone: no file falls in between, and a folder that cannot be had after all
         // leaves everything as it was. Two watches on one folder are no matter for a moment.
         for watch in &plan.come {
-            match agent.add_watch(watch.clone()).await {
+            match agent.add_observed_watch(watch.clone(), self.observers.of(watch)).await {
                 Ok((id, _)) => came.push((watch.clone(), id)),
                 Err(AgentError::Ended) => return Ok(()),
                 Err(error) => {
@@ -111,7 +111,6 @@ impl Reloader {
         let left = std::mem::replace(&mut self.instance, instance);
         self.take_out(agent, &plan.go, left).await;
         // Who reads this may rely on it: nothing more is begun by the old rules.
-        self.hooks.replace(setup.config.hooks.clone());
         self.tell_what_waits(&setup.config);
         tell(&plan, &came);
         self.config = setup.config;

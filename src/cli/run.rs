@@ -10,6 +10,7 @@ use tracing::{debug, info, warn};
 use super::args::{Common, Run};
 use super::both::Both;
 use super::exit::Exit;
+use super::observers::Observers;
 use super::reload::Reloader;
 use super::service::Service;
 use super::setup::{self, Overrides, Setup};
@@ -74,7 +75,7 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         }
     };
     let runtime: Arc<dyn Runtime> = Arc::new(runtime);
-    let hooks = match HookRunner::new(config.hooks.clone()) {
+    let hooks = match HookRunner::new() {
         Ok(hooks) => hooks,
         Err(error) => {
             print::complain(format_args!("cannot start now: {error}"));
@@ -82,9 +83,13 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         }
     };
     let (service, changes) = Service::new(manager(), Arc::clone(&runtime));
+    let observers = Observers {
+        of_all: Arc::new(Both(Arc::new(LogObserver::default()), Arc::new(changes))),
+        hooks: hooks.clone(),
+    };
     let mut builder = Agent::builder()
         .level(config.level)
-        .observer(Arc::new(Both(LogObserver::default(), Both(changes, hooks.clone()))))
+        .observer(Arc::clone(&observers.of_all))
         .runtime(Arc::clone(&runtime));
     if let Some(workers) = config.workers {
         builder = builder.workers(workers);
@@ -101,7 +106,7 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         runtime,
         signals: &signals,
         service: &service,
-        hooks: &hooks,
+        observers,
     }));
     let ended = match ended {
         Ok(ended) => ended,
@@ -159,7 +164,7 @@ struct Life<'a> {
     runtime: Arc<dyn Runtime>,
     signals: &'a Signals,
     service: &'a Service,
-    hooks: &'a HookRunner,
+    observers: Observers,
 }
 
 async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
@@ -172,14 +177,14 @@ async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
         runtime,
         signals,
         service,
-        hooks,
+        observers,
     } = life;
-    let hook_runtime = Arc::clone(&runtime);
+    let (hooks, hook_runtime) = (observers.hooks.clone(), Arc::clone(&runtime));
     let shutdown_timeout = Mutex::new(config.shutdown_timeout);
     let agent = builder.start_without_watches()?;
     let mut watches = Vec::new();
     for watch in &config.watches {
-        let (id, _) = agent.add_watch(watch.clone()).await?;
+        let (id, _) = agent.add_observed_watch(watch.clone(), observers.of(watch)).await?;
         watches.push((watch.clone(), id));
     }
     agent.hold_upkeep(false).await?;
@@ -201,13 +206,13 @@ async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
             watches,
             instance: Arc::new(instance),
             runtime,
-            hooks: hooks.clone(),
+            observers,
         };
         tasks.push(Box::pin(reloader.follow(&agent, signals, service, &shutdown_timeout)));
     }
     let mut ended = race(tasks).await?;
     service.ended(&ended.report).await;
-    finish_hooks(&mut ended, hooks, signals, &*hook_runtime).await;
+    finish_hooks(&mut ended, &hooks, signals, &*hook_runtime).await;
     Ok(ended)
 }
 

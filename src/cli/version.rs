@@ -7,13 +7,14 @@ pub(crate) const NUMBER: &str = env!("CARGO_PKG_VERSION");
 
 const FEATURES: &[(&str, bool)] = &[
     ("cli", cfg!(feature = "cli")),
+    ("libdeflate", cfg!(feature = "libdeflate")),
     ("smol", cfg!(feature = "smol")),
     ("watch", cfg!(feature = "watch")),
     ("config", cfg!(feature = "config")),
     ("zstd", cfg!(feature = "zstd")),
 ];
 
-/// As `dwindle --version` prints it after the name: `0.1.0 (commit 0123abcde, features: cli smol watch config zstd)`.
+/// As `dwindle --version` prints it after the name: `0.1.0 (commit 0123abcde, features: cli libdeflate smol watch config zstd)`.
 pub(crate) fn full() -> &'static str {
     static FULL: LazyLock<String> = LazyLock::new(|| {
         let features: Vec<_> = FEATURES.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
@@ -33,6 +34,6 @@ mod tests {
         assert_eq!(before, NUMBER);
         let (commit, features) = after.split_once(", features: ").unwrap();
         assert!(commit == "unknown" || commit.len() <= 9, "{commit}");
-        assert_eq!(features, "cli smol watch config zstd)");
+        assert_eq!(features, "cli libdeflate smol watch config zstd)");
     }
 }

@@ -19,6 +19,7 @@ pub(super) fn warn(entries: &[Entry]) -> Vec<Diagnostic> {
         warnings.extend(check_folder(entry));
         warnings.extend(check_file_system(entry));
         warnings.extend(entry.hook_warnings.iter().cloned());
+        warnings.extend(check_places(entry));
         warnings.extend(check_own_folders(entry));
         for earlier in 0..index {
             warnings.extend(check_overlap(
@@ -106,6 +107,25 @@ fn check_file_system(entry: &Entry) -> Option<Diagnostic> {
     ))
 }
 
+/// What is missing of their paths would be made, which a file in the way keeps from being done: the watch would not begin.
+fn check_places(entry: &Entry) -> Vec<Diagnostic> {
+    let watch = &entry.watch;
+    let outputs = watch.output_dir.as_ref().zip(entry.output_dir.clone());
+    let outputs = outputs.map(|(folder, place)| ("output-dir", watch.path.join(folder), place));
+    let warn = |(key, folder, place): (&str, PathBuf, Range<usize>)| {
+        let (there, found) = folder
+            .ancestors()
+            .find_map(|path| Some((path, fs::metadata(path).ok()?)))?;
+        if found.is_dir() {
+            return None;
+        }
+        let message = format!("`{key}` cannot be a folder");
+        let label = format!("{} is a file: the watch would not begin", Escaped(there));
+        Some(entry.document.warning(place, message).with_label(label))
+    };
+    outputs.into_iter().chain(own_folders(entry)).filter_map(warn).collect()
+}
+
 /// Originals are renamed into these, which no rename can do across file systems: the watch would not begin. What is missing of their
 /// paths would be made where the nearest folder is that is there.
 fn check_own_folders(entry: &Entry) -> Vec<Diagnostic> {
@@ -156,11 +176,23 @@ fn own_folders(entry: &Entry) -> impl Iterator<Item = (&'static str, PathBuf, Ra
         .filter_map(|(key, folder, place)| Some((key, watch.path.join(folder.as_ref()?), place.clone()?)))
 }
 
+/// Whether each says itself what it takes, and not the same.
+fn are_told_apart(one: &Watch, other: &Watch) -> bool {
+    let says = |watch: &Watch| !watch.include.is_empty();
+    says(one) && says(other) && !one.include.iter().any(|pattern| other.include.contains(pattern))
+}
+
 fn check_overlap(earlier: (&Entry, &Path), later: (&Entry, &Path)) -> Option<Diagnostic> {
     let ((first, first_place), (second, second_place)) = (earlier, later);
     let (message, help) = if first_place == second_place {
+        if are_told_apart(&first.watch, &second.watch) {
+            return None;
+        }
         let message = format!("the folder {} is watched twice", Escaped(&second.watch.path));
-        (message, "put the rules for it into one watch")
+        (
+            message,
+            "put the rules for it into one watch, or give each an `include` of its own",
+        )
     } else if covers(&first.watch, first_place, second_place) || covers(&second.watch, second_place, first_place) {
         let [first, second] = [first, second].map(|entry| Escaped(&entry.watch.path));
         let message = format!("two watches overlap: {first} and {second}");
@@ -305,6 +337,38 @@ mod tests {
     }
 
     #[test]
+    fn a_file_where_a_folder_would_be_is_warned_of() {
+        for key in ["output-dir", "done-dir", "failed-dir"] {
+            for path in ["../x.toml", "../x.toml/below"] {
+                let folder = tempfile::tempdir().expect("a folder");
+                fs::create_dir(folder.path().join("a")).expect("made");
+                let text = format!("[[watch]]\npath = \"a\"\n{key} = \"{path}\"");
+                let config = folder.path().join("x.toml");
+                fs::write(&config, &text).expect("written");
+                let file = file::parse(&config, &text).expect("a legal configuration");
+                let printed: Vec<String> = warn(&file.watches).iter().map(ToString::to_string).collect();
+                let expected = [
+                    format!("`{key}` cannot be a folder"),
+                    "the watch would not begin".to_owned(),
+                ];
+                assert_eq!(printed.len(), 1, "{printed:?}");
+                assert!(expected.iter().all(|words| printed[0].contains(words)), "{printed:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_watches_on_one_folder_that_take_different_files_are_meant() {
+        let twice = |first: &str, second: &str| {
+            let watch = |include: &str| format!("[[watch]]\npath = \"a\"\n{include}\n");
+            warnings(&(watch(first) + &watch(second))).len()
+        };
+        assert_eq!(twice("include = [\"*.csv\"]", "include = [\"*.log\"]"), 0);
+        assert_eq!(twice("include = [\"*.csv\"]", ""), 1);
+        assert_eq!(twice("include = [\"*.csv\", \"*.x\"]", "include = [\"*.x\"]"), 1);
+    }
+
+    #[test]
     fn a_sound_configuration_has_no_warnings() {
         let text = r#"
 [[watch]]
@@ -373,7 +437,7 @@ warning: the folder a/../a is watched twice
    |
  4 | path = \"a/../a\"
    |        ^^^^^^^^ the other one is at x.toml:2
-   = help: put the rules for it into one watch";
+   = help: put the rules for it into one watch, or give each an `include` of its own";
         assert_eq!(
             warnings("[[watch]]\npath = \"a\"\n[[watch]]\npath = \"a/../a\""),
             [expected]

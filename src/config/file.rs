@@ -13,7 +13,8 @@ use super::section::{Kind, Section};
 #[cfg(feature = "zstd")]
 use super::values::ZstdLevel;
 use super::values::{
-    Argument, Count, Glob, HookTimeout, KeepCount, KeepFor, MarkerPattern, PollInterval, Size, Value, Workers,
+    Argument, Count, Glob, HookTimeout, KeepBytes, KeepCount, KeepFor, MarkerPattern, PollInterval, Size, Value,
+    Workers,
 };
 use super::{LogFormat, LogLevel};
 use crate::model::{Format, Level};
@@ -94,7 +95,6 @@ pub(super) struct Entry {
     pub(super) done_dir: Option<Range<usize>>,
     pub(super) failed_dir: Option<Range<usize>>,
     pub(super) poll_interval: Option<Range<usize>>,
-    pub(super) hooks: Hooks,
     /// What is odd about those.
     pub(super) hook_warnings: Vec<Diagnostic>,
     /// The path as it was written, before it was made absolute.
@@ -207,15 +207,15 @@ fn read_watch(
 
     watch.retention.age = take(&mut section, "keep-for").map(|KeepFor(age)| age);
     watch.retention.count = take(&mut section, "keep-count").map(|KeepCount(count)| count);
-    watch.retention.bytes = take(&mut section, "keep-bytes").map(|Size(bytes)| bytes);
+    watch.retention.bytes = take(&mut section, "keep-bytes").map(|KeepBytes(bytes)| bytes);
     let mut hook_warnings = Vec::new();
-    let mut hooks = Hooks {
+    watch.hooks = Hooks {
         on_success: take_hook(document, &mut section, "on-success", OF_SUCCESS, &mut hook_warnings),
         on_failure: take_hook(document, &mut section, "on-failure", OF_FAILURE, &mut hook_warnings),
         ..Hooks::default()
     };
     replace(
-        &mut hooks.timeout,
+        &mut watch.hooks.timeout,
         take(&mut section, "hook-timeout").map(|HookTimeout(timeout)| timeout),
     );
 
@@ -229,7 +229,6 @@ fn read_watch(
         done_dir: done_place,
         failed_dir: failed_place,
         poll_interval: poll_place,
-        hooks,
         hook_warnings,
         written_path,
     }

@@ -1,6 +1,5 @@
 //! Which files are read, in which order, and how they become one configuration.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -65,12 +64,7 @@ pub(crate) fn load(files: &[PathBuf]) -> Result<Loaded, Vec<Diagnostic>> {
     }
     let places = entries.iter().map(|entry| entry.document.line_of(entry.path.clone()));
     let places = places.collect();
-    for entry in entries {
-        if !(entry.hooks.on_success.is_empty() && entry.hooks.on_failure.is_empty()) {
-            config.hooks.insert(entry.watch.path.clone(), entry.hooks);
-        }
-        config.watches.push(entry.watch);
-    }
+    config.watches = entries.into_iter().map(|entry| entry.watch).collect();
     Ok(Loaded {
         config,
         files,
@@ -144,7 +138,6 @@ fn merge(config: &mut Config, entries: &mut Vec<Entry>, file: File) {
             level: file.log_level.unwrap_or(config.log.level),
         },
         watches: Vec::new(),
-        hooks: BTreeMap::new(),
     };
     entries.extend(file.watches);
 }

@@ -15,12 +15,10 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::Level;
-use crate::policy::{Hooks, Watch};
+use crate::policy::Watch;
 
 pub(crate) use beside_logrotate::warn_beside_logrotate;
 pub(crate) use diagnostic::Diagnostic;
@@ -37,8 +35,6 @@ pub(crate) struct Config {
     pub(crate) shutdown_timeout: Duration,
     pub(crate) log: Log,
     pub(crate) watches: Vec<Watch>,
-    /// Of the watched folders that have any, by their paths.
-    pub(crate) hooks: BTreeMap<PathBuf, Hooks>,
 }
 
 /// How logs are written.
@@ -77,7 +73,6 @@ impl Default for Config {
             shutdown_timeout: Duration::from_secs(60),
             log: Log::default(),
             watches: Vec::new(),
-            hooks: BTreeMap::new(),
         }
     }
 }

@@ -310,6 +310,31 @@ impl Value for KeepCount {
     }
 }
 
+/// How many bytes of outputs are kept.
+pub(super) struct KeepBytes(pub(super) u64);
+
+impl Value for KeepBytes {
+    const EXPECTED: &'static str = Size::EXPECTED;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Size::from_text(text).and_then(Self::of)
+    }
+
+    fn from_integer(number: i64) -> Result<Self, String> {
+        Size::from_integer(number).and_then(Self::of)
+    }
+}
+
+impl KeepBytes {
+    fn of(Size(bytes): Size) -> Result<Self, String> {
+        if bytes == 0 {
+            // To some programs that means without a limit.
+            return Err("only the newest would be kept; leave the key out to keep all".to_owned());
+        }
+        Ok(KeepBytes(bytes))
+    }
+}
+
 /// How markers are named.
 pub(super) struct MarkerPattern(pub(super) String);
 

@@ -10,9 +10,10 @@
 
 mod child;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, PipeWriter, pipe};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -28,12 +29,17 @@ const AT_ONCE: usize = 4;
 /// So many wait at most, in a few megabytes.
 const MOST_WAITING: usize = 10_000;
 
-/// Runs the hooks of the watched folders. Its clones are the same.
+/// Runs the hooks of all watches. Its clones are the same.
 #[derive(Clone)]
 pub(crate) struct HookRunner(Arc<Shared>);
 
+/// Has the hooks of one watch run.
+pub(crate) struct WatchHooks {
+    rules: Rules,
+    runner: HookRunner,
+}
+
 struct Shared {
-    rules: Mutex<BTreeMap<PathBuf, Rules>>,
     state: Mutex<State>,
     changed: Condvar,
     /// At its end when everything is to end at once.
@@ -41,7 +47,7 @@ struct Shared {
 }
 
 struct State {
-    waiting: VecDeque<Job>,
+    waiting: VecDeque<Work>,
     running: usize,
     threads: usize,
     idle: usize,
@@ -61,6 +67,9 @@ pub(crate) struct Tally {
     pub(crate) not_run: u64,
 }
 
+/// Runs a hook to its end, or until the pipe ends; whether it went well.
+type Work = Box<dyn FnOnce(&PipeReader) -> bool + Send>;
+
 /// A hook to be run.
 struct Job {
     kind: &'static str,
@@ -73,15 +82,14 @@ struct Job {
 }
 
 impl HookRunner {
-    /// With the hooks of these folders. Starts no thread yet.
+    /// Starts no thread yet.
     ///
     /// # Errors
     ///
     /// Where the process may not open two more descriptors.
-    pub(crate) fn new(rules: BTreeMap<PathBuf, Rules>) -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let (aborted, abort) = pipe()?;
         Ok(HookRunner(Arc::new(Shared {
-            rules: Mutex::new(rules),
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
                 running: 0,
@@ -96,9 +104,10 @@ impl HookRunner {
         })))
     }
 
-    /// From now on these folders have these hooks.
-    pub(crate) fn replace(&self, rules: BTreeMap<PathBuf, Rules>) {
-        *self.0.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+    /// For a watch with these hooks.
+    pub(crate) fn of(&self, rules: Rules) -> WatchHooks {
+        let runner = self.clone();
+        WatchHooks { rules, runner }
     }
 
     /// Waits until every hook has been run; from `deadline` on those that wait are not, and those that run are ended. Blocks.
@@ -134,20 +143,22 @@ impl HookRunner {
         self.0.changed.notify_all();
     }
 
-    fn of(&self, folder: &Path) -> Option<Rules> {
-        let rules = self.0.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        rules.get(folder).cloned()
+    fn run(&self, job: Job) {
+        let (kind, source) = (job.kind, job.source.clone());
+        if !self.push(Box::new(move |aborted| job.run(aborted))) {
+            let source = Escaped(&source);
+            warn!(hook = kind, %source, "the {kind} hook for {source} is not run: {MOST_WAITING} wait already");
+        }
     }
 
-    fn push(&self, job: Job) {
+    /// False where there is no room.
+    fn push(&self, work: Work) -> bool {
         let mut state = self.0.state();
         if state.waiting.len() >= MOST_WAITING || state.abort.is_none() {
             state.tally.not_run += 1;
-            drop(state);
-            let (kind, source) = (job.kind, Escaped(&job.source));
-            return warn!(hook = kind, %source, "the {kind} hook for {source} is not run: {MOST_WAITING} wait already");
+            return false;
         }
-        state.waiting.push_back(job);
+        state.waiting.push_back(work);
         if state.waiting.len() > state.idle && state.threads < AT_ONCE {
             let shared = Arc::clone(&self.0);
             let started = thread::Builder::new()
@@ -161,6 +172,7 @@ impl HookRunner {
         }
         drop(state);
         self.0.changed.notify_all();
+        true
     }
 }
 
@@ -181,10 +193,11 @@ impl Shared {
     fn work(&self) {
         let mut state = self.state();
         loop {
-            if let Some(job) = state.waiting.pop_front() {
+            if let Some(work) = state.waiting.pop_front() {
                 state.running += 1;
                 drop(state);
-                let ended_well = job.run(&self.aborted);
+                // A panic is one hook's: whoever waits for the others would wait for ever.
+                let ended_well = catch_unwind(AssertUnwindSafe(|| work(&self.aborted))).unwrap_or(false);
                 state = self.state();
                 state.running -= 1;
                 state.tally.run += 1;
@@ -202,11 +215,11 @@ impl Shared {
     }
 }
 
-impl Observer for HookRunner {
+impl Observer for WatchHooks {
     fn compressed(&self, folder: &Path, source: &Path, success: &Success<'_>) {
-        let Some(rules) = self.of(folder).filter(|rules| !rules.on_success.is_empty()) else {
+        if self.rules.on_success.is_empty() {
             return;
-        };
+        }
         let (source, output) = (folder.join(source), folder.join(success.output));
         let (bytes_in, bytes_out) = (success.bytes_in.to_string(), success.bytes_out.to_string());
         let known = [
@@ -215,22 +228,15 @@ impl Observer for HookRunner {
             ("bytes_in", "DWINDLE_BYTES_IN", OsStr::new(&bytes_in)),
             ("bytes_out", "DWINDLE_BYTES_OUT", OsStr::new(&bytes_out)),
         ];
-        self.push(Job::new(
-            "on-success",
-            &rules.on_success,
-            &known,
-            &source,
-            rules.timeout,
-        ));
+        let (command, timeout) = (&self.rules.on_success, self.rules.timeout);
+        self.runner
+            .run(Job::new("on-success", command, &known, &source, timeout));
     }
 
     fn failed(&self, folder: &Path, source: &Path, failure: &Failure<'_>) {
-        if !failure.given_up {
+        if !failure.given_up || self.rules.on_failure.is_empty() {
             return;
         }
-        let Some(rules) = self.of(folder).filter(|rules| !rules.on_failure.is_empty()) else {
-            return;
-        };
         let source = failure.moved_to.map_or_else(|| folder.join(source), Path::to_owned);
         let error = failure.error.to_string();
         let known = [
@@ -238,13 +244,9 @@ impl Observer for HookRunner {
             ("error", "DWINDLE_ERROR", OsStr::new(&error)),
             ("step", "DWINDLE_STEP", OsStr::new(failure.error.step().verb())),
         ];
-        self.push(Job::new(
-            "on-failure",
-            &rules.on_failure,
-            &known,
-            &source,
-            rules.timeout,
-        ));
+        let (command, timeout) = (&self.rules.on_failure, self.rules.timeout);
+        self.runner
+            .run(Job::new("on-failure", command, &known, &source, timeout));
     }
 }
 
@@ -269,5 +271,27 @@ impl Job {
             source: source.to_owned(),
             timeout,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_failure_and_nobody_waits_for_it() {
+        let runner = HookRunner::new().unwrap();
+        // Past the panic hook, which would print.
+        let panics = || -> Work { Box::new(|_| std::panic::resume_unwind(Box::new("on purpose"))) };
+        let works: [Work; 4] = [panics(), Box::new(|_| true), panics(), Box::new(|_| false)];
+        for work in works {
+            assert!(runner.push(work));
+        }
+        let tally = Tally {
+            run: 4,
+            failed: 3,
+            not_run: 0,
+        };
+        assert_eq!(runner.finish(None), tally);
     }
 }

@@ -19,7 +19,7 @@ pub enum Step {
     List,
     /// Asking the kernel for a folder's events.
     Watch,
-    /// Making an output folder, an unpublished output file, or an original's name in the folder for originals that are done.
+    /// Making an output folder, or an unpublished output file.
     Create,
     /// Reading the original.
     Read,
@@ -35,6 +35,8 @@ pub enum Step {
     Publish,
     /// Removing the original.
     Remove,
+    /// Giving the original, which is done, its name in the folder for such originals ([`Watch::with_done_dir`](crate::Watch::with_done_dir)).
+    Move,
 }
 
 impl Step {
@@ -53,6 +55,7 @@ impl Step {
             Step::Sync => "sync",
             Step::Publish => "publish",
             Step::Remove => "remove",
+            Step::Move => "move the original to",
         }
     }
 }

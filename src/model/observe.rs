@@ -89,7 +89,7 @@ impl<'a> Failure<'a> {
 /// ```
 ///
 /// **Threads.** Most calls come from the agent's task; [`started`](Self::started), [`progress`](Self::progress), [`ended`](Self::ended),
-/// [`withdrawn`](Self::withdrawn) and [`warning`](Self::warning) from the threads that do blocking work, several at a time. None may block, and each should return in
+/// [`withdrawn`](Self::withdrawn), [`removed`](Self::removed) and [`warning`](Self::warning) from the threads that do blocking work, several at a time. None may block, and each should return in
 /// microseconds: the agent's task waits for it. It must not panic: in the agent's task that ends the agent, on a worker's thread it
 /// fails the file.
 ///

@@ -24,6 +24,15 @@ impl Default for Hooks {
     }
 }
 
+impl Hooks {
+    /// Whether nothing is ever run.
+    // Only the program asks.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
+    pub(crate) fn are_none(&self) -> bool {
+        self.on_success.is_empty() && self.on_failure.is_empty()
+    }
+}
+
 /// The words in braces that stand for what is known of a file that is done.
 pub(crate) const OF_SUCCESS: &[&str] = &["source", "output", "bytes_in", "bytes_out"];
 /// The same of one that is given up.

@@ -21,7 +21,7 @@ mod waiting;
 mod watch;
 
 pub use agenda::WatchId;
-pub(crate) use agenda::{Action, Agenda, Cause, FileId, Limits, Outcome, Tally, Timing, Verdict};
+pub(crate) use agenda::{Action, Agenda, Cause, FileId, Limits, Outcome, Remains, Tally, Timing, Verdict};
 pub(crate) use backoff::{backoff, is_used_up};
 #[cfg(feature = "cli")]
 pub(crate) use hooks::fill;

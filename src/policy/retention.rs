@@ -16,6 +16,7 @@ pub(crate) struct Retention {
     pub(crate) age: Option<Duration>,
     /// Of each series.
     pub(crate) count: Option<u32>,
+    /// Of all together but the newest, which always stays.
     pub(crate) bytes: Option<u64>,
 }
 
@@ -70,20 +71,20 @@ impl Retention {
         }
     }
 
-    /// From the oldest on.
+    /// From the oldest on. The newest stays, however large: it may be all that there is, and was made a moment ago.
     fn mark_too_large(&self, files: &[Kept], verdicts: &mut [Option<Surplus>]) {
         let Some(limit) = self.bytes else { return };
+        let mut total = 0;
         let kept = files
             .iter()
-            .zip(verdicts.iter())
+            .zip(verdicts)
+            .rev()
             .filter(|(_, verdict)| verdict.is_none());
-        let mut total: u64 = kept.map(|(file, _)| file.bytes).sum();
-        for (file, verdict) in files.iter().zip(verdicts).filter(|(_, verdict)| verdict.is_none()) {
-            if total <= limit {
-                return;
+        for (nth, (file, verdict)) in kept.enumerate() {
+            total += file.bytes;
+            if nth > 0 && total > limit {
+                *verdict = Some(Surplus::Bytes);
             }
-            total -= file.bytes;
-            *verdict = Some(Surplus::Bytes);
         }
     }
 }
@@ -222,7 +223,25 @@ mod tests {
         assert_eq!(surplus(keep(120), &files), []);
         assert_eq!(names(&surplus(keep(119), &files)), ["a.gz"]);
         assert_eq!(names(&surplus(keep(100), &files)), ["a.gz", "b.gz"]);
-        assert_eq!(names(&surplus(keep(9), &files)), ["a.gz", "b.gz", "c.gz"]);
+    }
+
+    #[test]
+    fn the_newest_stays_however_large_and_only_age_takes_it() {
+        let keep = |bytes| Retention {
+            bytes: Some(bytes),
+            ..Retention::default()
+        };
+        let files = [kept("c.gz", 3, 10), kept("a.gz", 1, 10), kept("b.gz", 2, 100)];
+        for bytes in [0, 1, 9, 10] {
+            assert_eq!(names(&surplus(keep(bytes), &files)), ["a.gz", "b.gz"], "{bytes}");
+            assert_eq!(surplus(keep(bytes), &files[..1]), [], "{bytes}");
+        }
+        let keep = Retention {
+            age: Some(Duration::ZERO),
+            ..keep(0)
+        };
+        let all_old = ["a.gz", "b.gz", "c.gz"].map(|name| (name.to_owned(), Surplus::Age));
+        assert_eq!(surplus(keep, &files), all_old);
     }
 
     #[test]
@@ -311,18 +330,16 @@ mod tests {
             } else if retention.count.is_some_and(|limit| newer >= limit as usize) {
                 Some(Surplus::Count)
             } else {
-                // It and all newer ones that are left by the other rules have to fit.
+                // It and all newer ones that are left by the other rules have to fit; where there is none newer it stays.
                 let rest = files
                     .iter()
                     .filter(|other| !matches!(verdict(other), Some(Surplus::Age | Surplus::Count)));
-                let bytes: u64 = rest
+                let from_it_on: Vec<u64> = rest
                     .filter(|other| !is_newer(file, other))
                     .map(|other| other.bytes)
-                    .sum();
-                retention
-                    .bytes
-                    .is_some_and(|limit| bytes > limit)
-                    .then_some(Surplus::Bytes)
+                    .collect();
+                let is_too_much = |limit| from_it_on.len() > 1 && from_it_on.iter().sum::<u64>() > limit;
+                retention.bytes.is_some_and(is_too_much).then_some(Surplus::Bytes)
             };
             if verdict(file) != expected {
                 return Err(format!(

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+#[cfg(feature = "config")]
+use super::hooks::Hooks;
 use super::retention::Retention;
 use crate::model::{Format, Level};
 
@@ -93,6 +95,8 @@ pub struct Watch {
     pub(crate) poll_interval: Duration,
     pub(crate) durable: bool,
     pub(crate) retention: Retention,
+    #[cfg(feature = "config")]
+    pub(crate) hooks: Hooks,
 }
 
 impl Watch {
@@ -122,6 +126,8 @@ impl Watch {
             poll_interval: Duration::from_secs(30),
             durable: true,
             retention: Retention::default(),
+            #[cfg(feature = "config")]
+            hooks: Hooks::default(),
         }
     }
 
@@ -321,7 +327,7 @@ impl Watch {
     }
 
     /// How many bytes of `.gz` are kept in all. The oldest by their times are removed, on the terms of
-    /// [`with_keep_for`](Self::with_keep_for). Default: without a limit.
+    /// [`with_keep_for`](Self::with_keep_for), and never the newest, however large it is. Default: without a limit.
     #[must_use]
     pub fn with_keep_bytes(mut self, bytes: u64) -> Self {
         self.retention.bytes = Some(bytes);

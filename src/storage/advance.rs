@@ -43,6 +43,11 @@ impl Rest {
         }
     }
 
+    /// Whether what is due may take as long as reading the file and its output.
+    pub(crate) fn takes_long(&self) -> bool {
+        matches!(self, Rest::Retiring(retiring) if retiring.takes_long())
+    }
+
     /// Does what is due. Blocks. `syncs` is that of all files whose time has come, each of which has [enlisted](Self::enlist); where `cancel`
     /// says so, what is not published will not be, and a late writer is waited for no longer than once.
     ///

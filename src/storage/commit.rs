@@ -133,7 +133,7 @@ impl Commit<'_> {
                 return publish::quarantine(self.original, output, self.caller.cancel, self.caller.warn);
             }
             Naming::Free(name) => Some(name),
-            Naming::Over(_) => None,
+            Naming::Over(..) => None,
         };
         // 2
         let temp = Temp::create(&output, &self.original.first_name())?;

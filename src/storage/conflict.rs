@@ -32,8 +32,9 @@ const LONGEST_NAME: usize = 255;
 pub(super) enum Naming {
     /// Nothing has this name.
     Free(OsString),
-    /// A regular file of other content, or an earlier output that follows its original, has this name and is to be replaced.
-    Over(OsString),
+    /// A regular file of other content, or an earlier output that follows its original, has this name and is to be replaced, as long as it
+    /// is the one that was looked at.
+    Over(OsString, Fingerprint),
     /// An output of the same content is there: an earlier run came so far.
     Same(Twin),
     /// The file is left as it is.
@@ -88,7 +89,7 @@ pub(super) fn decide(
             There::Nothing => return Ok(Naming::Free(name)),
             There::NameTooLong => return Ok(Naming::Pass(Reason::NameTooLong)),
             There::UpToDate => return Ok(Naming::Pass(Reason::UpToDate)),
-            There::Outdated => return Ok(Naming::Over(name)),
+            There::Outdated(fingerprint) => return Ok(Naming::Over(name, fingerprint)),
             There::Same(..) if question.keep_original => return Ok(Naming::Pass(Reason::UpToDate)),
             There::Same(fingerprint, locked) => {
                 return Ok(Naming::Same(Twin {
@@ -99,10 +100,10 @@ pub(super) fn decide(
             }
             other => other,
         };
-        match question.on_conflict {
-            OnConflict::Number => {}
-            OnConflict::Replace if matches!(there, There::OtherFile) => return Ok(Naming::Over(name)),
-            OnConflict::Replace | OnConflict::Skip => break,
+        match (question.on_conflict, there) {
+            (OnConflict::Number, _) => {}
+            (OnConflict::Replace, There::OtherFile(fingerprint)) => return Ok(Naming::Over(name, fingerprint)),
+            (OnConflict::Replace | OnConflict::Skip, _) => break,
         }
     }
     Ok(Naming::Pass(Reason::NameTaken))
@@ -144,11 +145,11 @@ enum There {
     /// A regular file with the original's mtime, which nothing has touched since, and originals are kept.
     UpToDate,
     /// What was made of the original as it was before, and follows it.
-    Outdated,
+    Outdated(Fingerprint),
     /// A regular file that holds the original's bytes, locked.
     Same(Fingerprint, File),
     /// A regular file that holds others, or may not be read.
-    OtherFile,
+    OtherFile(Fingerprint),
     /// A folder, symbolic link or the like.
     NoFile,
 }
@@ -177,7 +178,7 @@ fn examine(
     }
     let file = match output.open_file(name) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(There::OtherFile),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(There::OtherFile(*was)),
         // It was there a moment ago: somebody is at work here.
         Err(error) if super::dir::is_gone(&error) => return Err(Stopped::Changed),
         Err(error) => return Err(error.into()),
@@ -191,11 +192,11 @@ fn examine(
         let mark = mark.map_err(|error| Error::new(Step::Read, output.path_of(name), error))?;
         // Elsewhere another clock may be in use, by which it would always be the older one.
         if mark.is_some() && (was.modified != is.modified || was.device == is.device) {
-            return Ok(There::Outdated);
+            return Ok(There::Outdated(*was));
         }
     } else if question.keep_original && question.on_conflict == OnConflict::Replace {
         // Made anew even where the bytes are the same, so that the times tell the next time.
-        return Ok(There::OtherFile);
+        return Ok(There::OtherFile(*was));
     }
     same(question, name, file, check)
 }
@@ -219,7 +220,7 @@ fn same(
         )
         .map_err(|error| failed(Step::Read, error))?;
     if !may_be {
-        return Ok(There::OtherFile);
+        return Ok(There::OtherFile(status.fingerprint));
     }
     // Whoever published it locks it until the original is gone or the output taken back.
     lock(&file).map_err(|stopped| match stopped {
@@ -235,7 +236,7 @@ fn same(
     let original = FromStart::new(&question.candidate.file);
     match holds(question.format, FromStart::new(&file), original, |_| check()) {
         Ok(true) => Ok(There::Same(status.fingerprint, file)),
-        Ok(false) => Ok(There::OtherFile),
+        Ok(false) => Ok(There::OtherFile(status.fingerprint)),
         Err(HoldsError::Stopped(stopped)) => Err(stopped),
         Err(HoldsError::Output(error)) => Err(failed(Step::Read, error).into()),
         Err(HoldsError::Source(error)) => {

@@ -135,7 +135,7 @@ impl<'a> Pair<'a> {
         file.is_some_and(|file| lease::may_have_writer(&file, &original.fingerprint))
     }
 
-    fn output_name(&self) -> OsString {
+    pub(crate) fn output_name(&self) -> OsString {
         output_name(self.name, 0, self.format)
     }
 

@@ -44,7 +44,7 @@ pub(crate) fn foresee(candidate: &Candidate, parent: &Folder, output: &Folder, p
     };
     Ok(match conflict::decide(&question, &mut || Ok(())) {
         Ok(Naming::Free(name)) => Foreseen::New(output.path_of(&name)),
-        Ok(Naming::Over(name)) => Foreseen::InPlace(output.path_of(&name)),
+        Ok(Naming::Over(name, _)) => Foreseen::InPlace(output.path_of(&name)),
         Ok(Naming::Same(twin)) => Foreseen::Finished(output.path_of(&twin.name)),
         Ok(Naming::Pass(reason)) => Foreseen::Pass(reason),
         Err(Stopped::Changed | Stopped::Gone | Stopped::Cancelled) => Foreseen::Busy,

@@ -109,7 +109,7 @@ fn publish(
         original.look_again()?;
         let (publication, name) = match naming {
             Naming::Free(name) => (temp.publish(&name)?, name),
-            Naming::Over(name) => (temp.publish_over(&name)?, name),
+            Naming::Over(name, judged) => (temp.publish_over(&name, &judged)?, name),
             Naming::Same(twin) => return Ok(Published::Output(Output::of_earlier_run(folder, twin))),
             Naming::Pass(reason) => return Ok(Published::Pass(reason)),
         };

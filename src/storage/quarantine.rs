@@ -166,8 +166,8 @@ pub(super) fn move_numbered(
 pub(super) fn cannot_move(folder: &Folder, original: &OsStr, errno: Errno) -> Error {
     let path = folder.path_of(original);
     match errno {
-        Errno::NOENT => Error::transient(Step::Create, path, "its folder, or the original, was removed meanwhile"),
-        errno => Error::new(Step::Create, path, errno),
+        Errno::NOENT => Error::transient(Step::Move, path, "that folder, or the original, was removed meanwhile"),
+        errno => Error::new(Step::Move, path, errno),
     }
 }
 

@@ -145,6 +145,10 @@ struct Removed {
     fingerprint: Fingerprint,
     /// A writer was seen, and let in: from then on the lease tells whether it is done, and the content, not the times, what it did.
     had_writer: bool,
+    /// What was saved of it, as it was then, under this name, which is not durable yet. Writers who came since make it void.
+    rescued: Option<(Fingerprint, OsString)>,
+    /// That it could not be saved was said.
+    said: bool,
 }
 
 /// An original in the folder for those that are done, where it still has a name.
@@ -170,6 +174,11 @@ impl Retiring {
             hold: plan.hold,
         };
         Advanced::Later(Rest::Retiring(Box::new(retiring)), QUARANTINE)
+    }
+
+    /// Whether what is due is to find out what a late writer did, for which the file is compared with its output.
+    pub(super) fn takes_long(&self) -> bool {
+        matches!(&self.stage, Stage::Removed(removed) if removed.had_writer)
     }
 
     /// Does what is due: first steps 9 and 10, later step 11. Blocks. `syncs` remembers which folders were made durable for this batch of
@@ -257,6 +266,8 @@ impl Retiring {
                 name,
                 fingerprint,
                 had_writer: false,
+                rescued: None,
+                said: false,
             }),
         };
         let hold = self.hold;
@@ -308,18 +319,23 @@ impl Retiring {
     ) -> Result<Advanced, Error> {
         // One that only now comes in is given its moment all the same, or it would write to what nobody can reach.
         let is_new = !removed.had_writer;
-        if removed.has_writer() && (is_new || !give_up) {
+        let has_writer = removed.has_writer() || (is_new && removed.is_changed());
+        if has_writer && (is_new || !give_up) {
+            removed.had_writer = true;
+            removed.rescued = None;
             self.stage = Stage::Removed(removed);
             return Ok(Advanced::Later(Rest::Retiring(self), LATE_WRITER));
         }
-        match self.rescue(&removed, warn) {
+        match self.rescue(&mut removed, warn) {
             Ok(()) => Ok(Advanced::Done(self.output.done(self.bytes_in))),
             Err(error) if give_up => Err(error),
             Err(error) => {
                 removed.had_writer = true;
-                warn(format!(
-                    "{error}; what a late writer added to it is still held open, and will be saved later"
-                ));
+                if !std::mem::replace(&mut removed.said, true) {
+                    warn(format!(
+                        "{error}; what a late writer added to it is still held open, and will be saved later"
+                    ));
+                }
                 self.stage = Stage::Removed(removed);
                 Ok(Advanced::Later(Rest::Retiring(self), RESCUE_AGAIN))
             }
@@ -327,10 +343,32 @@ impl Retiring {
     }
 
     /// Saves what a late writer left, where there is any.
-    fn rescue(&self, removed: &Removed, warn: &mut dyn FnMut(String)) -> Result<(), Error> {
-        let Some(from) = self.first_unsaved_byte(removed)? else {
+    fn rescue(&self, removed: &mut Removed, warn: &mut dyn FnMut(String)) -> Result<(), Error> {
+        if !removed.had_writer {
             return Ok(());
+        }
+        let now = removed.fingerprint_now()?;
+        let name = match removed.rescued.take() {
+            Some((then, name)) if then == now => name,
+            _ => match self.first_unsaved_byte(removed, &now)? {
+                Some(from) => Self::copy_from(from, removed, warn)?,
+                None => return Ok(()),
+            },
         };
+        if let Err(error) = removed.parent.sync() {
+            removed.rescued = Some((now, name));
+            return Err(error);
+        }
+        warn(format!(
+            "somebody wrote to {} while it was being removed; what was written is in {}",
+            Escaped(&removed.path()),
+            Escaped(&removed.parent.path_of(&name))
+        ));
+        Ok(())
+    }
+
+    /// Copies what is there from this byte on, and returns the name it got.
+    fn copy_from(from: u64, removed: &Removed, warn: &mut dyn FnMut(String)) -> Result<OsString, Error> {
         let failed = |step, cause: io::Error| Error::new(step, removed.path(), cause);
         let temp = Temp::create(&removed.parent, &removed.name)?;
         let mut source = &removed.file;
@@ -346,25 +384,11 @@ impl Retiring {
             Ok(_) => Err(Errno::EXIST),
             Err(error) => Err(error.errno().map_or(Errno::IO, Errno::from_raw_os_error)),
         });
-        let rescued = rescued.map_err(|errno| failed(Step::Publish, errno.into()))?;
-        removed.parent.sync()?;
-        warn(format!(
-            "somebody wrote to {} while it was being removed; what was written is in {}",
-            Escaped(&removed.path()),
-            Escaped(&removed.parent.path_of(&rescued))
-        ));
-        Ok(())
+        rescued.map_err(|errno| failed(Step::Publish, errno.into()))
     }
 
-    /// Nothing where the output has all that the file has. The content is asked where a writer was seen: a mapping changes no times.
-    fn first_unsaved_byte(&self, removed: &Removed) -> Result<Option<u64>, Error> {
-        let now = Status::of(&removed.file)
-            .map_err(|errno| Error::new(Step::Look, removed.path(), errno))?
-            .fingerprint;
-        let is_changed = (now.size, now.modified) != (removed.fingerprint.size, removed.fingerprint.modified);
-        if !removed.had_writer && !is_changed {
-            return Ok(None);
-        }
+    /// Nothing where the output has all that the file has. The content is asked, since a mapping changes no times.
+    fn first_unsaved_byte(&self, removed: &Removed, now: &Fingerprint) -> Result<Option<u64>, Error> {
         if self.has_bytes(removed, now.size)? {
             return Ok(None);
         }
@@ -405,6 +429,18 @@ impl Removed {
         let has_writer = !self.had_writer || matches!(lease::take(&self.file), Err(NoLease::Writer));
         self.had_writer = true;
         has_writer
+    }
+
+    /// Or may be: a writer came and went where no lease could tell of it.
+    fn is_changed(&self) -> bool {
+        let as_it_was = (self.fingerprint.size, self.fingerprint.modified);
+        let now = self.fingerprint_now();
+        !now.is_ok_and(|now| (now.size, now.modified) == as_it_was)
+    }
+
+    fn fingerprint_now(&self) -> Result<Fingerprint, Error> {
+        let status = Status::of(&self.file).map_err(|errno| Error::new(Step::Look, self.path(), errno))?;
+        Ok(status.fingerprint)
     }
 
     fn path(&self) -> PathBuf {

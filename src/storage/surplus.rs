@@ -22,9 +22,6 @@ use crate::codec::begins_as;
 use crate::model::{Error, Format, Reason, Step};
 use crate::policy::{Kept, Select, WriterCheck, numbered_original_of};
 
-/// More than so many are not remembered at once; the oldest are.
-const MOST: usize = 65_536;
-
 /// The outputs of one watch.
 #[derive(Debug)]
 pub(crate) struct Outputs<'a> {
@@ -41,6 +38,14 @@ pub(crate) struct Outputs<'a> {
     pub(crate) writer_check: WriterCheck,
 }
 
+/// Outputs that are there.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) outputs: Vec<Kept>,
+    /// There are newer ones, too.
+    pub(crate) is_part: bool,
+}
+
 /// What came of a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Removal {
@@ -52,15 +57,15 @@ pub(crate) enum Removal {
 }
 
 impl Outputs<'_> {
-    /// All whose originals are gone; of more than can be remembered the oldest. Blocks, for as long as a walk of the folder takes.
+    /// All whose originals are gone; of more than `most` the oldest. Blocks, for as long as a walk of the folder takes.
     ///
     /// # Errors
     ///
     /// When the folder cannot be listed. A subfolder that cannot is left out.
-    pub(crate) fn find(&self, cancel: &dyn Fn() -> bool) -> Result<Vec<Kept>, Error> {
+    pub(crate) fn find(&self, most: usize, cancel: &dyn Fn() -> bool) -> Result<Found, Error> {
         const BATCH: usize = 1024;
         let mut scan = Scan::new(self.folder, Path::new(""), Arc::clone(self.select))?;
-        let mut found = Vec::new();
+        let mut found = Found::default();
         loop {
             let mut paths = Vec::new();
             let batch = scan.next_batch(BATCH, &mut |sight| {
@@ -70,12 +75,14 @@ impl Outputs<'_> {
                     paths.push(path.to_owned());
                 }
             });
-            found.extend(paths.into_iter().filter_map(|path| self.look(path)));
-            if found.len() > 2 * MOST {
-                keep_oldest(&mut found);
+            found
+                .outputs
+                .extend(paths.into_iter().filter_map(|path| self.look(path)));
+            let is_over = batch.end || cancel();
+            if is_over || found.outputs.len() > 2 * most {
+                found.keep_oldest(most);
             }
-            if batch.end || cancel() {
-                keep_oldest(&mut found);
+            if is_over {
                 return Ok(found);
             }
         }
@@ -171,9 +178,12 @@ fn kept(path: PathBuf, status: &Status) -> Kept {
     }
 }
 
-fn keep_oldest(found: &mut Vec<Kept>) {
-    if found.len() > MOST {
-        found.select_nth_unstable_by_key(MOST, |file| file.modified);
-        found.truncate(MOST);
+impl Found {
+    fn keep_oldest(&mut self, most: usize) {
+        if self.outputs.len() > most {
+            self.outputs.select_nth_unstable_by_key(most, |file| file.modified);
+            self.outputs.truncate(most);
+            self.is_part = true;
+        }
     }
 }

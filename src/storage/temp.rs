@@ -16,7 +16,7 @@ use super::dir::{Folder, is_gone};
 use super::lock::{Locked, lock};
 use super::random;
 use super::status::Status;
-use crate::model::{Error, Step};
+use crate::model::{Error, Fingerprint, Step};
 
 /// An unpublished file in its folder, readable and writable by us alone. Dropped unpublished, it is gone.
 #[derive(Debug)]
@@ -139,14 +139,15 @@ impl Temp {
         }
     }
 
-    /// Gives it the name of a regular file, which is gone then, or a free one. Anything else that has the name is left alone.
-    pub(super) fn publish_over(&mut self, name: &OsStr) -> Result<Publication, Error> {
+    /// Gives it the name of the regular file that was `judged`, which is gone then, or a free one. Anything else that has the name by now is
+    /// left alone.
+    pub(super) fn publish_over(&mut self, name: &OsStr, judged: &Fingerprint) -> Result<Publication, Error> {
         match self.folder.status(name)? {
             None => return self.publish(name),
-            Some(status) if status.kind != FileType::RegularFile => return Ok(Publication::NameTaken),
-            Some(_) => {}
+            Some(status) if status.kind == FileType::RegularFile && status.fingerprint == *judged => {}
+            Some(_) => return Ok(Publication::NameTaken),
         }
-        let replaced = match self.lock_replaced(name)? {
+        let replaced = match self.lock_replaced(name, judged)? {
             Ok(replaced) => replaced,
             Err(publication) => return Ok(publication),
         };
@@ -170,7 +171,7 @@ impl Temp {
     }
 
     /// Keeps whoever made the file that is to be replaced from relying on it. One that may not be opened is nobody's at work here.
-    fn lock_replaced(&self, name: &OsStr) -> Result<Result<Option<File>, Publication>, Error> {
+    fn lock_replaced(&self, name: &OsStr, judged: &Fingerprint) -> Result<Result<Option<File>, Publication>, Error> {
         let file = match self.folder.open_file(name) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(Ok(None)),
@@ -180,9 +181,9 @@ impl Temp {
         if let Err(Locked::ByAnother) = lock(&file) {
             return Ok(Err(Publication::Locked));
         }
-        let locked = Status::of(&file).map(|status| status.fingerprint);
-        match (locked, self.folder.status(name)) {
-            (Ok(locked), Ok(Some(named))) if named.fingerprint.same_inode(&locked) => Ok(Ok(Some(file))),
+        let is_judged = |status: Status| status.fingerprint == *judged;
+        match (Status::of(&file), self.folder.status(name)) {
+            (Ok(locked), Ok(Some(named))) if is_judged(locked) && is_judged(named) => Ok(Ok(Some(file))),
             _ => Ok(Err(Publication::NameTaken)),
         }
     }
@@ -365,9 +366,17 @@ mod tests {
             symlink("file", folder.join("link")).unwrap();
             fs::write(folder.join("file"), "old").unwrap();
             for name in ["folder", "link"] {
-                assert_eq!(temp.publish_over(OsStr::new(name)).unwrap(), Publication::NameTaken);
+                let judged = judged(&temp, name);
+                assert_eq!(
+                    temp.publish_over(OsStr::new(name), &judged).unwrap(),
+                    Publication::NameTaken
+                );
             }
-            assert_eq!(temp.publish_over(OsStr::new("file")).unwrap(), Publication::Published);
+            let judged = judged(&temp, "file");
+            assert_eq!(
+                temp.publish_over(OsStr::new("file"), &judged).unwrap(),
+                Publication::Published
+            );
             drop(temp);
             assert_eq!(fs::read(folder.join("file")).unwrap(), b"new");
             assert!(folder.join("link").is_symlink());
@@ -377,9 +386,43 @@ mod tests {
     #[test]
     fn a_free_name_needs_no_replacing() {
         for_each_kind(|mut temp, folder| {
-            assert_eq!(temp.publish_over(OsStr::new("F.gz")).unwrap(), Publication::Published);
+            fs::write(folder.join("F.gz"), "old").unwrap();
+            let judged = judged(&temp, "F.gz");
+            fs::remove_file(folder.join("F.gz")).unwrap();
+            assert_eq!(
+                temp.publish_over(OsStr::new("F.gz"), &judged).unwrap(),
+                Publication::Published
+            );
             assert_eq!(names(folder), ["F.gz"]);
         });
+    }
+
+    /// Somebody else's may have come since the one that is to be replaced was looked at, or that have been written to.
+    #[test]
+    fn only_the_file_that_was_judged_is_replaced() {
+        let swapped = |folder: &Path| {
+            fs::write(folder.join("other"), "theirs").unwrap();
+            fs::rename(folder.join("other"), folder.join("F.gz")).unwrap();
+        };
+        let written = |folder: &Path| fs::write(folder.join("F.gz"), "theirs").unwrap();
+        for change in [&swapped as &dyn Fn(&Path), &written] {
+            for_each_kind(|mut temp, folder| {
+                fs::write(folder.join("F.gz"), "old").unwrap();
+                let judged = judged(&temp, "F.gz");
+                change(folder);
+                assert_eq!(
+                    temp.publish_over(OsStr::new("F.gz"), &judged).unwrap(),
+                    Publication::NameTaken
+                );
+                drop(temp);
+                assert_eq!(fs::read(folder.join("F.gz")).unwrap(), b"theirs");
+                assert_eq!(names(folder), ["F.gz"]);
+            });
+        }
+    }
+
+    fn judged(temp: &Temp, name: &str) -> Fingerprint {
+        temp.folder.status(OsStr::new(name)).unwrap().unwrap().fingerprint
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use dwindle::{Agent, Level, NotifyWatcher, OnConflict};
+use dwindle::{Agent, Level, NotifyWatcher, OnConflict, Preset, Watch};
 
 use super::{
-    LIMIT, Witness, add, arrivals, bytes_of, expect, put, quick, small_arrivals, start, tell, told_by_hand,
+    LIMIT, NEVER, Witness, add, arrivals, bytes_of, expect, put, quick, small_arrivals, start, tell, told_by_hand,
     wait_for_gz, wait_for_gz_beside,
 };
 use crate::support::gz::read_with_flate2;
@@ -75,6 +75,62 @@ fn events_may_be_told_by_hand() {
         // Nobody listens any more, and that is no error.
         events.file(Path::new("first.csv"));
         events.lost();
+    });
+}
+
+#[test]
+fn an_output_goes_with_its_original_when_that_is_told_of_by_hand() {
+    on_each_runtime(|host| {
+        let inbox = Inbox::new();
+        let files = arrivals(510, &["page.html", "sub/page.html", "stays.html"]);
+        put(&inbox, &files);
+        let agent = start(host, Agent::builder());
+        let watch = Watch::new(&inbox.path, Preset::StaticAssets)
+            .with_settle(Duration::ZERO)
+            .with_poll_interval(NEVER);
+        let (_, events) = add(host, &agent, watch);
+        let with_gz = |paths: &[&'static str]| {
+            let gz = paths.iter().map(|path| format!("{path}.gz"));
+            let mut names: Vec<String> = gz.chain(paths.iter().map(|path| (*path).to_owned())).collect();
+            names.push("sub/".to_owned());
+            names.sort();
+            names
+        };
+        // Told as well, not only there: what happens to an original before that is another matter.
+        let wait_for = |paths: &[&'static str], compressed: u64| {
+            let expected = with_gz(paths);
+            host.wait_until(&format!("there are {expected:?}"), || {
+                let told = host.block_on(agent.snapshot()).unwrap().report.compressed;
+                names_below(&inbox.path) == expected && told == compressed
+            });
+        };
+        wait_for(&["page.html", "stays.html", "sub/page.html"], 3);
+
+        fs::remove_file(inbox.path.join("page.html")).unwrap();
+        fs::rename(inbox.path.join("sub/page.html"), inbox.outside.join("moved.html")).unwrap();
+        // What is still there, lies elsewhere or is nothing loses nothing.
+        for path in [
+            "stays.html",
+            "../outside/moved.html",
+            "/etc/hostname",
+            "",
+            ".",
+            "missing.html",
+            "sub",
+        ] {
+            events.gone(Path::new(path));
+        }
+        events.gone(Path::new("page.html"));
+        events.gone(Path::new("sub/page.html"));
+        wait_for(&["stays.html"], 3);
+        // An output that goes while its original stays is made anew.
+        fs::remove_file(inbox.path.join("stays.html.gz")).unwrap();
+        events.gone(Path::new("stays.html.gz"));
+        wait_for(&["stays.html"], 4);
+
+        expect(host.block_on(agent.shutdown(LIMIT)).unwrap(), 4);
+        // Nobody listens any more, and that is no error.
+        events.gone(Path::new("stays.html"));
     });
 }
 

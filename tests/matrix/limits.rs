@@ -40,6 +40,7 @@ fn row_09_no_inode_left() {
     mount.leave_no_inodes();
     let mut running = scene.agent().start();
     scene.wait_until_said(&mut running, "create", "No space left on device");
+    running.wait_for_text("make room there, and it goes on by itself");
     scene.expect_nothing_lost_meanwhile();
     mount.remount(ROOM);
     scene.wait_until_done(running);
@@ -55,6 +56,7 @@ fn row_16_a_file_system_that_turns_read_only() {
     running.wait_for_text("watching");
     mount.remount("ro");
     scene.wait_until_said(&mut running, "create", "Read-only file system");
+    running.wait_for_text("mount it read-write, and it goes on by itself");
     scene.expect_nothing_lost_meanwhile();
     mount.remount("rw");
     scene.wait_until_done(running);

@@ -17,8 +17,9 @@ use fastrand::Rng;
 use flate2::{Compression, GzBuilder};
 use rustix::process::Signal;
 
-use super::at_work::{AT_ONCE, Delayed, contents_below, free_name, only_outputs_in};
+use super::at_work::{AT_ONCE, Delayed, contents_below, free_name, only_outputs_in, quarantined_below};
 use super::moments::is_exhaustive;
+use crate::support::strace::Strace;
 use crate::support::wait::DEADLINE;
 use crate::support::{Inbox, Sandbox, names_below, needs};
 
@@ -71,6 +72,45 @@ fn row_30_c_what_is_written_after_the_removal_is_saved_under_a_name_of_its_own()
     delayed.running.signal(Signal::TERM);
     let output = delayed.running.wait_exit().expect_code(0);
     assert!(output.stderr.contains("F.dwindle-rescued-1"), "{output}");
+}
+
+/// However often the folder then cannot be synced: a copy for each try would fill the disk.
+#[test]
+fn row_30_e_what_is_written_after_the_removal_is_saved_once() {
+    needs!(tool "strace");
+    let inbox = Inbox::new();
+    // Nothing but what is saved is synced then.
+    let keys = format!("{AT_ONCE}\ndurable = false");
+    let strace = Strace::inject(&inbox.sandbox, "fsync:error=EIO")
+        .and_inject("unlinkat:delay_enter=2000000")
+        .and_log("linkat")
+        .on(&inbox.path);
+    let agent = inbox.dwindle_with("shutdown-timeout = \"1s\"", &keys).under(&strace);
+    let mut running = agent.start();
+    running.wait_for_text("watching");
+    inbox.sandbox.file("inbox/F", "in time\n");
+    let mut quarantined = None;
+    running.wait_for("the original in quarantine", || {
+        quarantined = quarantined_below(&inbox.path);
+        quarantined.is_some()
+    });
+    running.wait_for("the removal", || {
+        strace.log().iter().any(|line| line.contains("unlinkat("))
+    });
+    let mut late = File::options().append(true).open(quarantined.unwrap()).unwrap();
+    late.write_all(b"late\n").unwrap();
+    drop(late);
+    let count = |what: &dyn Fn(&str) -> bool| strace.log().iter().filter(|line| what(line)).count();
+    running.wait_for("three tries", || count(&|line| line.contains("fsync(")) >= 3);
+    running.wait_for("both outputs", || {
+        names_below(&inbox.path) == ["F.dwindle-rescued-1.gz", "F.gz"]
+    });
+    running.signal(Signal::TERM);
+    let output = running.wait_exit().expect_code(0);
+    assert_eq!(contents_below(&inbox.path), [&b"in time\n"[..], b"late\n"]);
+    let is_copy = |line: &str| line.contains(" linkat(") && line.contains("rescued-") && !line.contains(".gz");
+    assert_eq!(count(&is_copy), 1, "{:#?}", strace.log());
+    assert_eq!(output.stderr.matches("will be saved later").count(), 1, "{output}");
 }
 
 #[test]

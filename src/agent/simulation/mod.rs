@@ -445,6 +445,7 @@ impl Simulation {
             native,
             why_polling: None,
             job: Arc::new(SimulatedFolder::new(watch, &self.world)),
+            observer: Arc::new(Told(Arc::clone(&self.world))),
             lost,
         };
         self.call(|agent| async move { drop(agent.add_site(watch, site).await) });

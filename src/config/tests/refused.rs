@@ -281,6 +281,11 @@ const REFUSED: &[(&str, &str)] = &[
         "3:12 wrong value for `keep-for`: nothing would be kept: the shortest is \"1s\" | 4:14 wrong value for `keep-count`: expected a \
          number from 1 on | 5:14 wrong value for `keep-bytes`: expected a size like \"512B\", \"64KiB\" or \"10MB\", or a number of bytes",
     ),
+    (
+        "[[watch]]\npath = \"/a\"\nkeep-bytes = \"0B\"\n[[watch]]\npath = \"/b\"\nkeep-bytes = 0",
+        "3:14 wrong value for `keep-bytes`: only the newest would be kept; leave the key out to keep all | \
+         6:14 wrong value for `keep-bytes`: only the newest would be kept; leave the key out to keep all",
+    ),
     ("level = 1\nlevel = 2", "2:1 the same key twice"),
     ("[log]\n[log]", "2:2 the same key twice"),
     ("level =", "1:8 not valid TOML: a value is missing"),

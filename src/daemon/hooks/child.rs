@@ -64,10 +64,9 @@ impl Job {
             command.env_remove(name);
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let child = command.spawn()?;
         fcntl_setfl(&output, fcntl_getfl(&output)? | OFlags::NONBLOCK)?;
         Ok(Running {
-            child,
+            child: command.spawn()?,
             output: Some(output),
             lines: Lines::default(),
         })
@@ -79,7 +78,7 @@ impl Job {
     }
 }
 
-/// A hook under way.
+/// A hook under way. Dropped before its end, it is ended: nobody could tell any more when it ends by itself.
 struct Running {
     child: Child,
     /// Until its end; it may be that of the hook's own children.
@@ -96,10 +95,7 @@ struct Ended {
 impl Running {
     fn wait(mut self, job: &Job, aborted: &PipeReader) -> io::Result<Ended> {
         let group = Pid::from_child(&self.child);
-        let exited = match pidfd_open(group, PidfdFlags::empty()) {
-            Ok(exited) => exited,
-            Err(errno) => return Err(self.kill(group, errno)),
-        };
+        let exited = pidfd_open(group, PidfdFlags::empty())?;
         let mut because = None;
         let mut next = Instant::now().checked_add(job.timeout);
         loop {
@@ -115,7 +111,7 @@ impl Running {
             let left = left.and_then(|left| Timespec::try_from(left).ok());
             match poll(&mut events, left.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(self.kill(group, errno)),
+                Err(errno) => return Err(errno.into()),
             }
             let has = |at: usize| events.get(at).is_some_and(|event| !event.revents().is_empty());
             let (has_exited, is_aborted) = (has(0), abort_at.is_some_and(has));
@@ -150,12 +146,6 @@ impl Running {
         Ok(Ended { status, because })
     }
 
-    /// Ends it, since nobody could tell when it ends by itself; returns why.
-    fn kill(mut self, group: Pid, errno: Errno) -> io::Error {
-        let _ = kill_process_group(group, Signal::KILL);
-        self.child.wait().err().unwrap_or_else(|| errno.into())
-    }
-
     /// Logs what is there.
     fn read(&mut self, job: &Job) {
         let mut buffer = [0; 8192];
@@ -169,6 +159,15 @@ impl Running {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => self.output = None,
             }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+            let _ = self.child.wait();
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use tracing::{debug, error, field, info, warn};
 
 use super::repeats::{Repeats, Verdict};
@@ -131,7 +132,18 @@ impl Observer for LogObserver {
 
     fn paused(&self, folder: &Path, error: &Error, retry_in: Duration) {
         let watch = Escaped(folder);
-        warn!(%watch, errno = error.errno(), ?retry_in, "{watch} is paused, since every file would fail as this one did: {error}");
+        let errno = error.errno();
+        let remedy = match errno.map(Errno::from_raw_os_error) {
+            Some(Errno::ROFS) => "mount it read-write",
+            Some(Errno::DQUOT) => "make room there, or raise the quota",
+            _ => "make room there",
+        };
+        warn!(
+            %watch,
+            errno,
+            ?retry_in,
+            "{watch} is paused, since every file would fail as this one did: {error}; {remedy}, and it goes on by itself"
+        );
     }
 
     fn warning(&self, message: &str) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::SplitWhitespace;
 use std::time::{Duration, Instant};
 
-use super::{Action, Agenda, Cause, FileId, Limits, Outcome, Tally, Timing, Verdict, WatchId};
+use super::{Action, Agenda, Cause, FileId, Limits, Outcome, Remains, Tally, Timing, Verdict, WatchId};
 use crate::model::Class;
 
 #[test]
@@ -117,12 +117,13 @@ impl Stage {
             "retained" => {
                 let watch = self.watch(words.next()?)?;
                 let took = words.duration()?;
-                let again = match words.0.next() {
-                    Some("again") => true,
-                    Some(other) => return Err(format!("{other:?} is not \"again\"")),
-                    None => false,
+                let left = match words.0.next() {
+                    Some("busy") => Remains::Busy,
+                    Some("more") => Remains::More,
+                    Some(other) => return Err(format!("{other:?} is neither \"busy\" nor \"more\"")),
+                    None => Remains::Nothing,
                 };
-                self.agenda.handle_retained(watch, took, again, now);
+                self.agenda.handle_retained(watch, took, left, now);
             }
             "remove" => self.agenda.remove_watch(self.watch(words.next()?)?),
             "rescan-every" => {

@@ -110,6 +110,17 @@ pub(crate) enum Outcome {
     Cancelled,
 }
 
+/// What a look for surplus outputs left for another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Remains {
+    #[default]
+    Nothing,
+    /// Outputs that somebody is at.
+    Busy,
+    /// Outputs that there was no room to look at. Fewer with each look.
+    More,
+}
+
 /// What to tell about an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {

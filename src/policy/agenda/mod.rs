@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use crate::model::Class;
 use files::{Entry, Files, Origin};
 pub use interface::WatchId;
-pub(crate) use interface::{Action, Cause, FileId, Limits, Outcome, Tally, Timing, Verdict};
+pub(crate) use interface::{Action, Cause, FileId, Limits, Outcome, Remains, Tally, Timing, Verdict};
 use pauses::Pauses;
 use scans::Scans;
 use upkeep::Upkeep;
@@ -98,10 +98,15 @@ impl Agenda {
         self.holds_upkeep = holds;
     }
 
-    /// The answer to [`Action::Retain`]: how long it took, and whether something was left for another time.
-    pub(crate) fn handle_retained(&mut self, watch: WatchId, took: Duration, again: bool, now: Instant) {
+    /// The answer to [`Action::Retain`]: how long it took, and what it left. One pass waits for nobody who is at an output.
+    pub(crate) fn handle_retained(&mut self, watch: WatchId, took: Duration, left: Remains, now: Instant) {
+        let again = match self.ending {
+            Ending::Open => left != Remains::Nothing,
+            Ending::Once { .. } => left == Remains::More,
+            Ending::Drain | Ending::Abort => false,
+        };
         if let Some(upkeep) = self.upkeep.get_mut(&watch) {
-            upkeep.ended(took, again && self.ending == Ending::Open, now);
+            upkeep.ended(took, again, now);
         }
     }
 

@@ -141,11 +141,7 @@ fn a_folder_that_is_gone_gives_the_original_its_name_back_and_keeps_the_output()
     let retiring = scene.publish();
     fs::remove_dir(scene.path("done")).unwrap();
     let error = retire(retiring, &mut |warning| panic!("{warning}")).unwrap_err();
-    assert_eq!(
-        (error.step(), error.class()),
-        (Step::Create, Class::Transient),
-        "{error}"
-    );
+    assert_eq!((error.step(), error.class()), (Step::Move, Class::Transient), "{error}");
     assert!(!error.is_of_file(&scene.path("F")), "{error}");
     assert_eq!(scene.names(), ["F", "F.gz"]);
     assert_eq!(fs::read(scene.path("F")).unwrap(), b"text");
