@@ -9,8 +9,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use super::args::{Common, Compress};
-use super::both::Both;
 use super::exit::Exit;
+use super::observers::Observers;
 use super::print;
 use super::progress::Progress;
 use crate::agent::{Cancel, FileOptions, OneShot};
@@ -97,7 +97,7 @@ fn observer(common: &Common, arguments: &Compress) -> Arc<dyn Observer> {
         verbosity: common.verbosity(),
         replace: arguments.force,
     };
-    Arc::new(Both(Arc::new(progress), Arc::new(sentences)))
+    Arc::new(Observers(vec![Arc::new(progress), Arc::new(sentences)]))
 }
 
 /// Tells a person what became of the files that were not compressed, as gzip does.

@@ -1,7 +1,6 @@
 //! Floor 5: arguments and printing.
 
 mod args;
-mod both;
 mod check;
 mod completions;
 mod compress;
@@ -19,6 +18,7 @@ mod run;
 mod service;
 mod setup;
 mod version;
+mod watch_observers;
 
 use std::env;
 use std::io;

@@ -1,26 +1,92 @@
-//! Who is told what the agent does: the same ones for all watches, and the hooks of each.
+//! Several observers in one's place.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::both::Both;
-use crate::daemon::hooks::HookRunner;
-use crate::model::Observer;
-use crate::policy::Watch;
+use crate::model::{Error, Failure, Observer, Reason, Report, Success, Surplus};
 
-/// Makes the observers of watches.
-#[derive(Clone)]
-pub(super) struct Observers {
-    pub(super) of_all: Arc<dyn Observer>,
-    pub(super) hooks: HookRunner,
-}
+/// Tells each of them, in this order.
+pub(crate) struct Observers(pub(crate) Vec<Arc<dyn Observer>>);
 
-impl Observers {
-    /// Of this watch. What it is in the middle of when its hooks change has those that it was begun with.
-    pub(super) fn of(&self, watch: &Watch) -> Arc<dyn Observer> {
-        let of_all = Arc::clone(&self.of_all);
-        if watch.hooks.are_none() {
-            return of_all;
-        }
-        Arc::new(Both(of_all, Arc::new(self.hooks.of(watch.hooks.clone()))))
+impl Observer for Observers {
+    fn watching(&self, folder: &Path, native: bool, why: Option<&str>) {
+        self.0
+            .iter()
+            .for_each(|observer| observer.watching(folder, native, why));
+    }
+
+    fn folder_lost(&self, folder: &Path, error: &Error, retry_in: Duration) {
+        self.0
+            .iter()
+            .for_each(|observer| observer.folder_lost(folder, error, retry_in));
+    }
+
+    fn folder_found(&self, folder: &Path) {
+        self.0.iter().for_each(|observer| observer.folder_found(folder));
+    }
+
+    fn rescanning(&self, folder: &Path, cause: &'static str) {
+        self.0.iter().for_each(|observer| observer.rescanning(folder, cause));
+    }
+
+    fn started(&self, source: &Path, bytes: u64) {
+        self.0.iter().for_each(|observer| observer.started(source, bytes));
+    }
+
+    fn progress(&self, source: &Path, bytes: u64) {
+        self.0.iter().for_each(|observer| observer.progress(source, bytes));
+    }
+
+    fn ended(&self, source: &Path) {
+        self.0.iter().for_each(|observer| observer.ended(source));
+    }
+
+    fn compressed(&self, folder: &Path, source: &Path, success: &Success<'_>) {
+        self.0
+            .iter()
+            .for_each(|observer| observer.compressed(folder, source, success));
+    }
+
+    fn withdrawn(&self, folder: &Path, source: &Path, output: &Path) {
+        self.0
+            .iter()
+            .for_each(|observer| observer.withdrawn(folder, source, output));
+    }
+
+    fn skipped(&self, folder: &Path, source: &Path, reason: &Reason) {
+        self.0
+            .iter()
+            .for_each(|observer| observer.skipped(folder, source, reason));
+    }
+
+    fn failed(&self, folder: &Path, source: &Path, failure: &Failure<'_>) {
+        self.0
+            .iter()
+            .for_each(|observer| observer.failed(folder, source, failure));
+    }
+
+    fn removed(&self, folder: &Path, output: &Path, surplus: Surplus) {
+        self.0
+            .iter()
+            .for_each(|observer| observer.removed(folder, output, surplus));
+    }
+
+    fn paused(&self, folder: &Path, error: &Error, retry_in: Duration) {
+        self.0
+            .iter()
+            .for_each(|observer| observer.paused(folder, error, retry_in));
+    }
+
+    fn warning(&self, message: &str) {
+        self.0.iter().for_each(|observer| observer.warning(message));
+    }
+
+    fn draining(&self, pending: usize) {
+        self.0.iter().for_each(|observer| observer.draining(pending));
+    }
+
+    fn finished(&self, report: &Report) {
+        self.0.iter().for_each(|observer| observer.finished(report));
     }
 }

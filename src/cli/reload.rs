@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use super::observers::Observers;
 use super::service::Service;
 use super::setup::{self, Overrides, Setup, Unusable};
+use super::watch_observers::WatchObservers;
 use crate::agent::{Agent, AgentError};
 use crate::config::{Config, Diagnostic};
 use crate::daemon::instance::Instance;
@@ -27,7 +27,7 @@ pub(super) struct Reloader {
     /// The locks on the watched folders.
     pub(super) instance: Arc<Instance>,
     pub(super) runtime: Arc<dyn Runtime>,
-    pub(super) observers: Observers,
+    pub(super) observers: WatchObservers,
 }
 
 /// Why nothing was changed: sentences, each naming what it is about.

@@ -8,12 +8,12 @@ use anyhow::{Context, Result, bail};
 use tracing::{debug, info, warn};
 
 use super::args::{Common, Run};
-use super::both::Both;
 use super::exit::Exit;
 use super::observers::Observers;
 use super::reload::Reloader;
 use super::service::Service;
 use super::setup::{self, Overrides, Setup};
+use super::watch_observers::WatchObservers;
 use super::{dry_run, print};
 use crate::agent::{Agent, AgentBuilder, AgentError};
 use crate::config::Config;
@@ -83,8 +83,8 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         }
     };
     let (service, changes) = Service::new(manager(), Arc::clone(&runtime));
-    let observers = Observers {
-        of_all: Arc::new(Both(Arc::new(LogObserver::default()), Arc::new(changes))),
+    let observers = WatchObservers {
+        of_all: Arc::new(Observers(vec![Arc::new(LogObserver::default()), Arc::new(changes)])),
         hooks: hooks.clone(),
     };
     let mut builder = Agent::builder()
@@ -164,7 +164,7 @@ struct Life<'a> {
     runtime: Arc<dyn Runtime>,
     signals: &'a Signals,
     service: &'a Service,
-    observers: Observers,
+    observers: WatchObservers,
 }
 
 async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
