@@ -55,6 +55,8 @@ mod rotated_logs;
 mod service;
 /// `dwindle run`: what the keys of a watch change.
 mod settings;
+/// `--shard`: agents that share a folder, each with its part of the files.
+mod shards;
 /// The runtime with a simulated clock: what it promises, and what it finds.
 mod simulator;
 /// `dwindle run`: web files, each with a `.gz` that goes the way of its original.

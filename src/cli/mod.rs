@@ -47,7 +47,7 @@ fn execute(cli: &Cli) -> Exit {
         Action::Run(arguments) => run::run(&cli.common, arguments),
         Action::Compress(arguments) => compress::run(&cli.common, arguments),
         Action::Check(arguments) => check::run(&cli.common.config, arguments),
-        Action::Explain(arguments) => explain::run(&cli.common.config, &arguments.paths),
+        Action::Explain(arguments) => explain::run(&cli.common.config, arguments),
         Action::Completions { shell } => printed(print::bytes(&completions::script(*shell))),
         Action::Man => printed(print::bytes(&man::page())),
     };

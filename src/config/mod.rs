@@ -22,7 +22,7 @@ use crate::policy::Watch;
 
 pub(crate) use beside_logrotate::warn_beside_logrotate;
 pub(crate) use diagnostic::Diagnostic;
-pub(crate) use load::load;
+pub(crate) use load::{load, nothing_watched};
 
 /// The whole configuration, with defaults for what no file says.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +52,7 @@ pub(crate) enum LogFormat {
     Auto,
     Text,
     Json,
+    Journald,
 }
 
 /// The least important event that is logged.

@@ -167,7 +167,7 @@ impl HookRunner {
             match started {
                 Ok(_) => state.threads += 1,
                 // The next one tries again; another thread has it where there is one.
-                Err(error) => warn!("no thread for hooks can be started: {error}"),
+                Err(error) => warn!(name: "hook-not-run", "no thread for hooks can be started: {error}"),
             }
         }
         drop(state);

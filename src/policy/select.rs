@@ -12,6 +12,7 @@ use super::names::{self, Kind, compressed_suffix};
 use super::patterns::{PatternError, Patterns};
 use super::rule::Rule;
 use super::series::rotation;
+use super::shard::Shard;
 use super::standing::{Newest, Standing};
 use super::watch::{Preset, Watch};
 
@@ -32,6 +33,7 @@ pub(crate) struct Select {
     min_size: u64,
     leave_newest: usize,
     outputs_follow: bool,
+    shard: Option<Shard>,
     /// The watch's own folders, as far as they lie in the watched one: relative to that, and the reason why nothing in them is taken.
     own_folders: Vec<(PathBuf, Reason)>,
 }
@@ -56,12 +58,13 @@ impl Select {
             min_size: watch.min_size,
             leave_newest: watch.leave_newest,
             outputs_follow: watch.outputs_follow(),
+            shard: watch.shard,
             own_folders: own_folders(watch),
         })
     }
 
-    /// The rules for files below a folder that a person named: only those that hold everywhere.
-    pub(crate) fn everything() -> Self {
+    /// The rules for files below a folder that a person named: only those that hold everywhere, and of which shard they are.
+    pub(crate) fn everything(shard: Option<Shard>) -> Self {
         Select {
             preset: Preset::Inbox,
             recursive: true,
@@ -71,6 +74,7 @@ impl Select {
             min_size: 0,
             leave_newest: 0,
             outputs_follow: false,
+            shard,
             own_folders: Vec::new(),
         }
     }
@@ -85,6 +89,33 @@ impl Select {
         let asked = Asked::file(&path)?;
         let rules = Rule::OF_FOLDERS.iter().chain(&Rule::OF_NAMES);
         rules.copied().try_for_each(|rule| self.ask(rule, asked))
+    }
+
+    /// The same, whatever shard it falls to: what all agents on one folder have in common is judged alike by each.
+    ///
+    /// # Errors
+    ///
+    /// The reason why it is not.
+    pub(crate) fn file_of_any_shard(&self, relative: &Path) -> Result<(), Reason> {
+        match self.file(relative) {
+            Err(Reason::OtherShard { .. }) => Ok(()),
+            verdict => verdict,
+        }
+    }
+
+    /// Whether it is for this shard to look after a file of this path, taken or not.
+    pub(crate) fn is_of_shard(&self, relative: &Path) -> bool {
+        self.shard.is_none_or(|shard| shard.has(relative))
+    }
+
+    /// Whether it is for this shard to put right what a run left that was killed: with an original in quarantine, the one that the original
+    /// falls to, so that of agents which cannot see each other's locks none takes up what another is at.
+    pub(crate) fn is_leftover_of_shard(&self, relative: &Path) -> bool {
+        let original = relative.file_name().and_then(names::quarantined_original);
+        match original {
+            Some(original) => self.is_of_shard(&relative.with_file_name(original)),
+            None => self.is_of_shard(relative),
+        }
     }
 
     /// Whether files in this folder can be taken: a scan need not descend into any other, nor a watcher watch it. The watched folder
@@ -181,6 +212,13 @@ impl Select {
                 against(misses, Reason::NotIncluded)
             }
             Rule::Preset => self.ask_preset(name),
+            Rule::Shard => match self.shard.filter(|shard| !shard.has_bytes(path)) {
+                Some(own) => Err(Reason::OtherShard {
+                    of: own.other_of_bytes(path).to_string(),
+                    own: own.to_string(),
+                }),
+                None => Ok(()),
+            },
             // These are asked of the file itself.
             Rule::Kind
             | Rule::Marker
@@ -252,7 +290,7 @@ fn parts(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The path's bytes without empty parts and `.`, which are no names. A `..` stays, and is passed over as a dot-file.
-fn tidy(path: &Path) -> Cow<'_, [u8]> {
+pub(super) fn tidy(path: &Path) -> Cow<'_, [u8]> {
     let bytes = path.as_os_str().as_bytes();
     let is_name = |part: &&[u8]| !part.is_empty() && *part != b".";
     let mut parts = bytes.split(|&byte| byte == b'/');
@@ -362,6 +400,7 @@ mod tests {
                 Some(("output-dir", folder)) => watch.with_output_dir(folder),
                 Some(("done-dir", folder)) => watch.with_done_dir(folder),
                 Some(("failed-dir", folder)) => watch.with_failed_dir(folder),
+                Some(("shard", shard)) => watch.with_shard(shard.parse().expect("a shard")),
                 _ => panic!("no such setting: {word}"),
             }
         })
@@ -398,7 +437,8 @@ mod tests {
         let first = first.map(|(_, answer)| answer.clone());
         let expected = verdict.err().map(crate::policy::Answer::No);
         assert!(answers.is_empty() || first == expected, "{path}: {answers:?}");
-        assert!([0, 4, 12].contains(&answers.len()), "{path}: {answers:?}");
+        let of_file = if select.shard.is_some() { 13 } else { 12 };
+        assert!([0, 4, of_file].contains(&answers.len()), "{path}: {answers:?}");
     }
 
     #[test]
@@ -407,8 +447,8 @@ mod tests {
         assert_eq!(select.size(0), Err(Reason::Empty));
         assert_eq!(select.size(255), Err(Reason::TooSmall));
         assert_eq!(select.size(256), Ok(()));
-        assert_eq!(Select::everything().size(1), Ok(()));
-        assert_eq!(Select::everything().size(0), Err(Reason::Empty));
+        assert_eq!(Select::everything(None).size(1), Ok(()));
+        assert_eq!(Select::everything(None).size(0), Err(Reason::Empty));
     }
 
     #[test]
@@ -423,7 +463,7 @@ mod tests {
 
     #[test]
     fn files_named_by_hand_are_asked_only_what_holds_everywhere() {
-        let select = Select::everything();
+        let select = Select::everything(None);
         for (path, expected) in [
             ("deep/er/app.log", Ok(())),
             ("photo.tiff", Ok(())),
@@ -464,7 +504,7 @@ mod tests {
     #[test]
     fn names_of_any_bytes_are_judged() {
         let bytes = |bytes: &'static [u8]| Path::new(OsStr::from_bytes(bytes));
-        let select = Select::everything();
+        let select = Select::everything(None);
         assert_eq!(select.file(bytes(b"caf\xe9.csv")), Ok(()));
         assert_eq!(select.file(bytes(b"a\nb")), Ok(()));
         assert_eq!(select.file(bytes(b"\xff\xfe.gz")), Err(Reason::CompressedSuffix("gz")));

@@ -143,9 +143,14 @@ impl Outputs<'_> {
         begins && Status::of(file).is_ok_and(|status| !lease::may_have_writer(file, &status.fingerprint))
     }
 
-    /// Whether this watch would have made it: from a name that it takes.
+    /// Whether it is for this shard to remove it.
+    pub(crate) fn is_of_shard(&self, output: &Kept) -> bool {
+        Self::original_path(&output.path).is_some_and(|original| self.select.is_of_shard(&original))
+    }
+
+    /// Whether this watch would have made it, or its agent for another shard: from a name that it takes.
     fn is_ours(&self, path: &Path) -> bool {
-        Self::original_path(path).is_some_and(|original| self.select.file(&original).is_ok())
+        Self::original_path(path).is_some_and(|original| self.select.file_of_any_shard(&original).is_ok())
     }
 
     /// Whether the original is not there: neither kept, nor about to be removed, nor another one of its name that has come.
