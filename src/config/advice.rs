@@ -497,7 +497,11 @@ warning: cannot watch ~/inbox
             let found = warnings(&format!("[[watch]]\npath = \"a\"\n{key} = \"/dev/null\""));
             let expected = format!("warning: `{key}` cannot be used\n");
             assert!(found.iter().any(|warning| warning.starts_with(&expected)), "{found:?}");
-            assert!(found.iter().any(|warning| warning.contains("would not begin: /dev/null is no folder")));
+            assert!(
+                found
+                    .iter()
+                    .any(|warning| warning.contains("would not begin: /dev/null is no folder"))
+            );
         }
     }
 
