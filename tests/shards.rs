@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use dwindle::Shard;
@@ -451,4 +452,39 @@ fn explain_asks_for_a_shard_where_one_is_given() {
         "{own}"
     );
     assert!(!explain(None).contains("shard"));
+}
+
+/// The command lines of `docs/operations.md`, with programs in the place of ssh(1) and sbatch(1) that run what they are given here.
+#[test]
+fn the_command_lines_for_a_backlog_do_what_they_are_for() {
+    let docs = include_str!("../docs/operations.md");
+    let line_with = |part: &str| {
+        let line = docs
+            .lines()
+            .find(|line| line.contains(part) && line.contains("/srv/backlog"));
+        line.unwrap_or_else(|| panic!("{part} is not in the docs"))
+    };
+    let kubernetes = line_with("JOB_COMPLETION_INDEX").rsplit_once("\"-c\", \"").unwrap().1;
+    let kubernetes = kubernetes.strip_suffix("\"]").unwrap();
+    let kubernetes =
+        format!("for index in 0 1 2 3 4 5 6 7; do (JOB_COMPLETION_INDEX=$index; {kubernetes}) || exit; done");
+    for line in [&*kubernetes, line_with("sbatch"), line_with("ssh ")] {
+        let sandbox = Sandbox::new();
+        let folder = sandbox.folder("backlog");
+        let files = odd_files(&folder);
+        let script = |name: &str, text: &str| {
+            let path = sandbox.file(format!("bin/{name}"), format!("#!/bin/sh\n{text}\n"));
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        script("dwindle", "exec \"$DWINDLE\" \"$@\"");
+        script("ssh", "shift; exec \"$@\"");
+        script(
+            "sbatch",
+            "for task in 1 2 3 4 5 6 7 8; do SLURM_ARRAY_TASK_ID=$task sh -c \"$3\" || exit; done",
+        );
+        let line = line.replace("/srv/backlog", "backlog");
+        let line = format!("PATH=$PWD/bin:$PATH\n{line}");
+        Dwindle::in_shell(&sandbox, &line).finish().expect_code(0);
+        expect_each_once(&folder, &files);
+    }
 }

@@ -97,7 +97,7 @@ impl Outputs<'_> {
         let (Some(parent), Some(name)) = (self.parent_of(&output.path), output.path.file_name()) else {
             return Ok(Removal::Left);
         };
-        let file = match parent.open_file(name) {
+        let mut file = match parent.open_file(name) {
             Err(error) if is_gone(&error) => return Ok(Removal::Left),
             file => file?,
         };
@@ -106,7 +106,7 @@ impl Outputs<'_> {
         if status.kind != FileType::RegularFile || kept(output.path.clone(), &status) != *output {
             return Ok(Removal::Left);
         }
-        if status.fingerprint.quiet_for(SystemTime::now()) < self.settle || lock(&file).is_err() {
+        if status.fingerprint.quiet_for(SystemTime::now()) < self.settle || lock(&mut file).is_err() {
             return Ok(Removal::Busy);
         }
         match (lease::take(&file), self.writer_check) {
