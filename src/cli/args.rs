@@ -5,13 +5,14 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use clap::builder::{Resettable, Styles};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::builder::Styles;
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::level::{LevelDigit, check_level, format_parser, parse_level};
+use super::variables::{forget_variable, name_variable};
 use super::version;
 use crate::daemon::logging::{Color, Format as LogFormat};
 use crate::model::{Escaped, Format, Level};
@@ -354,43 +355,6 @@ fn closing() -> String {
 fn parse_workers(text: &str) -> Result<NonZeroUsize, String> {
     let workers = text.parse().ok().filter(|workers: &NonZeroUsize| workers.get() <= 1024);
     workers.ok_or_else(|| "the number of workers is a whole number from 1 to 1024".to_owned())
-}
-
-/// Says so where a wrong value stands in a `DWINDLE_*` variable: whoever sees the sentence may have typed no option at all.
-fn name_variable(mut error: clap::Error, command: &Command) -> clap::Error {
-    let (Some(ContextValue::String(option)), Some(ContextValue::String(value))) =
-        (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue))
-    else {
-        return error;
-    };
-    // As in "--workers <N>".
-    let named = option.split(' ').next().unwrap_or_default().trim_start_matches('-');
-    let of_commands = command.get_subcommands().flat_map(Command::get_arguments);
-    let variable = command
-        .get_arguments()
-        .chain(of_commands)
-        .filter(|argument| argument.get_long().is_some_and(|long| *long == *named))
-        .find_map(Arg::get_env)
-        .filter(|variable| env::var_os(variable).is_some_and(|given| given == value.as_str()));
-    if let Some(variable) = variable {
-        let tip = format!("the variable {} says so", variable.display());
-        let tips = ContextValue::StyledStrs(vec![tip.into()]);
-        error.insert(ContextKind::Suggested, tips);
-    }
-    error
-}
-
-/// `DWINDLE_WORKERS=` in a file of variables means that it is not set. `DWINDLE_LEVEL` is for [`Cli::settle_level`].
-fn forget_variable(argument: Arg) -> Arg {
-    let empty = argument
-        .get_env()
-        .and_then(env::var_os)
-        .is_some_and(|value| value.is_empty());
-    if empty || argument.get_id() == "level" {
-        argument.env(Resettable::Reset)
-    } else {
-        argument
-    }
 }
 
 #[cfg(test)]

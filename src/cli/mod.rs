@@ -17,6 +17,7 @@ mod reload;
 mod run;
 mod service;
 mod setup;
+mod variables;
 mod version;
 mod watch_observers;
 
