@@ -6,6 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 use crate::support::run::Output;
+use crate::support::skip::present;
 use crate::support::wait::{DEADLINE, poll};
 use crate::support::{Dwindle, Inbox, needs};
 
@@ -141,6 +142,77 @@ fn a_journal_that_is_stuck_holds_up_nobody() {
     let running = beside_journal(dwindle, WITH_JOURNAL, &journal).start();
     running.wait_exit().expect_compressed(300);
     assert!(entries(&stuck).len() < 300, "it was not stuck");
+}
+
+/// Arguments: the folder for what the journal has in the end, then the program and its arguments.
+const REAL_JOURNAL: &str = r#"
+set -e
+mount --make-rprivate /
+mount -t tmpfs tmpfs /run
+mkdir -p /run/systemd/journal
+echo 0123456789abcdef0123456789abcdef > /run/machine-id
+mount --bind /run/machine-id /etc/machine-id
+mkdir -p /run/log/journal/0123456789abcdef0123456789abcdef
+"$2" > "$1/journald.log" 2>&1 &
+journald=$!
+folder=$1
+shift 2
+turns=0
+until [ -S /run/systemd/journal/socket ] || [ $turns = 300 ]; do
+    turns=$((turns + 1))
+    sleep 0.1
+done
+"$@"
+# It writes what it has got before it ends.
+kill -s TERM $journald
+wait $journald || :
+journalctl --directory=/run/log/journal --identifier=dwindle --output=json > "$folder/entries.json"
+"#;
+
+#[test]
+fn a_real_journal_finds_events_by_kind_and_field() {
+    const JOURNALD: &str = "/lib/systemd/systemd-journald";
+    needs!(root);
+    needs!(tool "unshare");
+    needs!(tool "journalctl");
+    if !present(JOURNALD, Path::new(JOURNALD).exists()) {
+        return;
+    }
+    let inbox = Inbox::new();
+    let name = "a\nb=c \u{e9}.csv";
+    inbox.sandbox.file(Path::new("inbox").join(name), "text");
+    let folder = inbox.sandbox.folder("journal");
+    let wrapper = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        REAL_JOURNAL,
+        "sh",
+        folder.to_str().unwrap(),
+        JOURNALD,
+    ];
+    let dwindle = once(&inbox).args(["--log-format", "journald"]).started_by(wrapper);
+    expect_nothing_said(dwindle.finish());
+    let entries = fs::read_to_string(folder.join("entries.json")).unwrap();
+    let entries: Vec<serde_json::Value> = entries
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let compressed = entries.iter().find(|entry| entry["DWINDLE_EVENT"] == "compressed");
+    let compressed = compressed.unwrap_or_else(|| panic!("{entries:?}"));
+    assert_eq!(compressed["PRIORITY"], "6");
+    assert_eq!(compressed["DWINDLE_BYTES_IN"], "4");
+    assert_eq!(
+        compressed["DWINDLE_SOURCE"],
+        format!("{}/a\\nb=c \u{e9}.csv", inbox.path.display())
+    );
+    assert!(
+        entries
+            .iter()
+            .all(|entry| entry["MESSAGE_ID"].as_str().is_some_and(|id| id.len() == 32)),
+        "{entries:?}"
+    );
 }
 
 /// It comes back while the agent runs.

@@ -315,6 +315,56 @@ fn a_file_that_a_rename_brings_to_another_shard_is_that_ones() {
     agent.wait_for_names(&inbox.path, [format!("{there}.gz")]);
 }
 
+/// As a rotation does it, again and again, while two agents are at the files.
+#[test]
+fn renames_from_shard_to_shard_lose_nothing() {
+    let inbox = Inbox::new();
+    let keys = format!("preset = \"rotated-logs\"\n{SETTLE}");
+    let mut agents: Vec<Running> = [1, 2]
+        .map(|index| sharded(inbox.dwindle(&keys), index, 2))
+        .map(Dwindle::start)
+        .into();
+    for agent in &mut agents {
+        agent.wait_for_text("watching");
+    }
+    let mut data = Data::from_seed(0x707);
+    let mut contents = Vec::new();
+    for turn in 0..40 {
+        for number in (1..=turn).rev() {
+            for suffix in ["", ".gz"] {
+                let path = |number| inbox.path.join(format!("app.log.{number}{suffix}"));
+                // What has that name already is not to be replaced, by a rotation neither.
+                if !path(number + 1).exists() {
+                    let _ = fs::rename(path(number), path(number + 1));
+                }
+            }
+        }
+        let content = data.log_text(20_000);
+        let live = inbox.sandbox.file("inbox/app.log", &content);
+        if !inbox.path.join("app.log.1").exists() {
+            fs::rename(live, inbox.path.join("app.log.1")).unwrap();
+            contents.push(content);
+        }
+    }
+    fs::remove_file(inbox.path.join("app.log")).ok();
+    for agent in &mut agents {
+        agent.wait_for("outputs alone", || {
+            let names = names_below(&inbox.path);
+            names.iter().all(|name| name.ends_with(".gz"))
+        });
+    }
+    for agent in agents {
+        agent.signal(Signal::TERM);
+        assert_eq!(agent.wait_exit().expect_code(0).report().failed, 0);
+    }
+    let found: BTreeSet<Vec<u8>> = names_below(&inbox.path)
+        .into_iter()
+        .filter_map(|name| content_of(&inbox.path.join(name)))
+        .collect();
+    assert_eq!(contents.iter().filter(|content| !found.contains(*content)).count(), 0);
+    assert!(contents.len() > 10);
+}
+
 #[test]
 fn limits_are_about_the_outputs_of_all_shards_and_each_agent_removes_its_own() {
     let inbox = Inbox::new();
