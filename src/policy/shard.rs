@@ -14,7 +14,7 @@ use super::select::tidy;
 ///
 /// 1. FNV-1a with 64 bits, over the bytes of the path, its parts separated by one slash;
 /// 2. the number `x` of that mixed, so that few and similar names spread over any N: `x ^= x >> 33; x *= 0xff51afd7ed558ccd;
-///    x ^= x >> 33; x *= 0xc4ceb9fe1a85ec53; x ^= x >> 33` (the finalizer of MurmurHash3);
+///    x ^= x >> 33; x *= 0xc4ceb9fe1a85ec53; x ^= x >> 33` (the finalizer of `MurmurHash3`);
 /// 3. `x % N`, counted from 1.
 ///
 /// ```

@@ -39,7 +39,7 @@ impl Job {
         let program = Escaped(Path::new(&self.program));
         match self.start().and_then(|running| running.wait(self, aborted)) {
             Err(error) => {
-                warn!(name: "hook-failed", hook = kind, %source, "cannot run the {kind} hook {program} for {source}: {error}")
+                warn!(name: "hook-failed", hook = kind, %source, "cannot run the {kind} hook {program} for {source}: {error}");
             }
             Ok(Ended { status, because: None }) if status.success() => {
                 debug!(hook = kind, %source, "the {kind} hook for {source} is done");

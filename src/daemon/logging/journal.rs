@@ -124,7 +124,7 @@ impl Entry {
 
     fn take(&mut self, field: &Field, value: &str) {
         match field.name() {
-            "message" => self.message = value.to_owned(),
+            "message" => value.clone_into(&mut self.message),
             name => {
                 // Names of the journal's own are not to be met by accident, and this one is meant (systemd.journal-fields(7)).
                 if name == "errno" {
@@ -336,7 +336,7 @@ mod tests {
         let fake = Fake::start();
         let journal = fake.connect(&Stderr::default());
         tell(&journal, || {
-            tracing::error!(source = "a\nPRIORITY=0\nMESSAGE_ID=b", "c")
+            tracing::error!(source = "a\nPRIORITY=0\nMESSAGE_ID=b", "c");
         });
         let entry = fake.entry();
         assert_eq!(entry["DWINDLE_SOURCE"], "a\nPRIORITY=0\nMESSAGE_ID=b");

@@ -1,5 +1,5 @@
 //! The kinds of log events: the names that events are given in their macros (`name: "compressed"`), and the number by which a journal finds
-//! all of a kind, whatever their words (sd_journal_print(3), `MESSAGE_ID`). Numbers and names stay; `docs/operations.md` says what each means.
+//! all of a kind, whatever their words (`MESSAGE_ID`, systemd.journal-fields(7)). Numbers and names stay; `docs/operations.md` says what each means.
 
 /// Sorted. The numbers were drawn once (`systemd-id128 new`), and mean nothing.
 const KINDS: &[(&str, &str)] = &[
