@@ -153,7 +153,7 @@ mkdir -p /run/systemd/journal
 echo 0123456789abcdef0123456789abcdef > /run/machine-id
 mount --bind /run/machine-id /etc/machine-id
 mkdir -p /run/log/journal/0123456789abcdef0123456789abcdef
-"$2" > "$1/journald.log" 2>&1 &
+env -u RUNTIME_DIRECTORY "$2" > "$1/journald.log" 2>&1 &
 journald=$!
 folder=$1
 shift 2
