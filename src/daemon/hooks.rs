@@ -147,7 +147,7 @@ impl HookRunner {
         let (kind, source) = (job.kind, job.source.clone());
         if !self.push(Box::new(move |aborted| job.run(aborted))) {
             let source = Escaped(&source);
-            warn!(hook = kind, %source, "the {kind} hook for {source} is not run: {MOST_WAITING} wait already");
+            warn!(name: "hook-not-run", hook = kind, %source, "the {kind} hook for {source} is not run: {MOST_WAITING} wait already");
         }
     }
 
