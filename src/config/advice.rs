@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::ops::Range;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::diagnostic::Diagnostic;
 use super::file::Entry;
+use super::links::check_links;
 use crate::model::{Escaped, Reason};
 use crate::policy::{OnConflict, Select, Watch, WatcherChoice, WriterCheck};
 use crate::storage::{Folder, lease_obstacle, real_path, remote_file_system};
@@ -143,39 +144,6 @@ fn check_own_folders(entry: &Entry) -> Vec<Diagnostic> {
         Some(warning.with_label("the watch would not begin").with_help(help))
     };
     own_folders(entry).filter_map(warn).collect()
-}
-
-/// On the way from the watched folder on no symbolic link is followed, not even to a folder: the watch would not begin.
-fn check_links(entry: &Entry) -> Vec<Diagnostic> {
-    let watch = &entry.watch;
-    let folders = [
-        ("output-dir", &watch.output_dir, &entry.output_dir),
-        ("done-dir", &watch.done_dir, &entry.done_dir),
-        ("failed-dir", &watch.failed_dir, &entry.failed_dir),
-    ];
-    let warn = |(key, folder, place): (&str, &Option<PathBuf>, &Option<Range<usize>>)| {
-        let link = link_on_the_way(&watch.path, folder.as_ref()?)?;
-        let message = format!("`{key}` cannot be used");
-        let label = format!("{} is a symbolic link: the watch would not begin", Escaped(&link));
-        let warning = entry.document.warning(place.clone()?, message).with_label(label);
-        Some(warning.with_help("name the folder that it leads to, or one that is none"))
-    };
-    folders.into_iter().filter_map(warn).collect()
-}
-
-/// The first link on the way to a folder that is opened step by step from the watched one on; one that is named by its whole path, or with
-/// `..` in it, is not.
-fn link_on_the_way(watched: &Path, folder: &Path) -> Option<PathBuf> {
-    let is_step = |part| matches!(part, Component::Normal(_) | Component::CurDir);
-    if !folder.components().all(is_step) {
-        return None;
-    }
-    let mut path = watched.to_owned();
-    folder.components().find_map(|part| {
-        path.push(part);
-        let is_link = fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink());
-        is_link.then(|| path.clone())
-    })
 }
 
 /// Another watch, at `place`, would take what this one is done with; two such would hand it to each other for ever.
@@ -461,35 +429,6 @@ warning: cannot watch ~/inbox
             let told = |warning: &String| warning.contains("taken again by the watch at x.toml:5");
             assert!(found.iter().all(told), "{keys}: {found:?}");
         }
-    }
-
-    #[test]
-    fn a_folder_of_its_own_that_is_reached_by_a_link() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = |name: &str| folder.path().join(name);
-        fs::create_dir_all(path("a/real/sub")).expect("made");
-        std::os::unix::fs::symlink("real", path("a/link")).expect("linked");
-        for (own, link) in [
-            ("real/sub", None),
-            ("new/one", None),
-            ("link", Some("a/link")),
-            ("./link/sub", Some("a/link")),
-            ("../a/link", None),
-        ] {
-            let found = link_on_the_way(&path("a"), Path::new(own));
-            assert_eq!(found, link.map(path), "{own}");
-        }
-        let absolute = path("a/link");
-        assert_eq!(link_on_the_way(&path("a"), &absolute), None);
-        let text = "[[watch]]\npath = \"a\"\ndone-dir = \"link\"";
-        let file = file::parse(&path("x.toml"), text).expect("a legal configuration");
-        let warnings = warn(&file.watches);
-        let told = warnings.iter().map(ToString::to_string);
-        let of_link: Vec<String> = told
-            .filter(|warning| warning.contains("a/link is a symbolic link"))
-            .collect();
-        assert_eq!(of_link.len(), 1, "{warnings:?}");
-        assert!(of_link[0].contains("x.toml:3:12"), "{of_link:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod advice;
 mod beside_logrotate;
 mod diagnostic;
 mod file;
+mod links;
 mod load;
 mod logrotate;
 mod section;
