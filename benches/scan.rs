@@ -55,7 +55,7 @@ fn look_at_each(bencher: Bencher<'_, '_>, folders: usize) {
     let root = Folder::open(inbox.path()).expect("it is there");
     let files = find_all(&root);
     let rules = Rules {
-        select: Arc::new(Select::everything()),
+        select: Arc::new(Select::everything(None)),
         settle: Duration::ZERO,
         writer_check: WriterCheck::Lease,
         siblings: Arc::default(),
@@ -72,7 +72,7 @@ fn look_at_each(bencher: Bencher<'_, '_>, folders: usize) {
 }
 
 fn find_all(root: &Folder) -> Vec<PathBuf> {
-    let mut scan = Scan::new(root, Path::new(""), Arc::new(Select::everything())).expect("it is there");
+    let mut scan = Scan::new(root, Path::new(""), Arc::new(Select::everything(None))).expect("it is there");
     let mut files = Vec::new();
     loop {
         let batch = scan.next_batch(BATCH, &mut |_| ());

@@ -107,7 +107,7 @@ pub use agent::{
 #[cfg(feature = "watch")]
 pub use daemon::NotifyWatcher;
 pub use model::{Class, Error, Failure, Format, Level, Observer, Reason, Report, Step, Success, Surplus};
-pub use policy::{OnConflict, PatternError, Preset, Watch, WatchId, WatcherChoice, WriterCheck};
+pub use policy::{OnConflict, PatternError, Preset, Shard, ShardError, Watch, WatchId, WatcherChoice, WriterCheck};
 pub use runtime::Runtime;
 
 /// The guide's code, compiled.
@@ -139,6 +139,8 @@ mod tests {
             OnConflict,
             WatcherChoice,
             WriterCheck,
+            Shard,
+            ShardError,
         )>();
         value::<runtime::Threads>();
         #[cfg(feature = "smol")]

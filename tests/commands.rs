@@ -465,3 +465,22 @@ fn a_failed_file_is_an_event_with_step_errno_and_class() {
         (&"ERROR".into(), &sandbox.path("inbox").display().to_string().into())
     );
 }
+
+#[test]
+fn a_pipe_that_nobody_writes_to_is_no_configuration_and_a_configuration_that_watches_nothing_is_refused() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).unwrap();
+    let check = |config: &str| {
+        Dwindle::new(&sandbox)
+            .args(["check", "-c", config])
+            .finish()
+            .expect_code(78)
+    };
+    let output = check("fifo");
+    assert!(output.stderr.contains("nothing came from it within 5 s"), "{output}");
+    sandbox.file("empty.toml", "level = 9\n");
+    let output = check("empty.toml");
+    assert!(output.stderr.starts_with("error: nothing is watched"), "{output}");
+    assert_eq!(output.stdout, b"", "{output}");
+}

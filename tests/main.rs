@@ -31,6 +31,8 @@ mod hooks;
 mod instances;
 /// `compress` at a terminal: the bar, and Ctrl-C.
 mod interruption;
+/// Where the log goes: the journal, text, and that nobody waits for it.
+mod logs;
 /// `dwindle run`: files that wait for their markers.
 mod marker;
 /// Everything that may go wrong, row by row, and that no byte is lost by it.
@@ -55,6 +57,8 @@ mod rotated_logs;
 mod service;
 /// `dwindle run`: what the keys of a watch change.
 mod settings;
+/// `--shard`: agents that share a folder, each with its part of the files.
+mod shards;
 /// The runtime with a simulated clock: what it promises, and what it finds.
 mod simulator;
 /// `dwindle run`: web files, each with a `.gz` that goes the way of its original.

@@ -34,7 +34,11 @@ pub(crate) fn dry_run(watch: &Watch, others: &[Area], tell: &mut dyn FnMut(&Path
                 let goes = goes.or_else(|| withdrawn(&outlook, path));
                 tell(path, goes.unwrap_or(Prospect::Skip(reason)));
             }
-            Sight::PassedOver(path, reason) => tell(path, Prospect::Skip(reason)),
+            Sight::PassedOver(path, reason) => {
+                // Of another shard, but a file.
+                found_files |= matches!(reason, Reason::OtherShard { .. });
+                tell(path, Prospect::Skip(reason));
+            }
             Sight::Failed(error) => {
                 let path = error.path().to_owned();
                 tell(path.strip_prefix(&watch.path).unwrap_or(&path), Prospect::Fail(error));
@@ -99,7 +103,7 @@ fn dry_run_outputs(
     output: &Folder,
     tell: &mut dyn FnMut(&Path, Prospect),
 ) -> Result<(), AgentError> {
-    let mut scan = Scan::new(output, Path::new(""), Arc::new(Select::everything()))?;
+    let mut scan = Scan::new(output, Path::new(""), Arc::new(Select::everything(outlook.watch.shard)))?;
     while !scan
         .next_batch(BATCH, &mut |sight| {
             if let Sight::PassedOver(path, Reason::CompressedSuffix(_)) = sight

@@ -201,7 +201,7 @@ impl Desk {
             options: options.clone(),
             output,
             rules: Rules {
-                select: Arc::new(Select::everything()),
+                select: Arc::new(Select::everything(None)),
                 settle: Duration::ZERO,
                 writer_check: WriterCheck::Lease,
                 siblings: Arc::default(),

@@ -286,7 +286,12 @@ impl WatchedFolder {
             "{} had been left in quarantine by a run that was killed, and has its name again",
             Escaped(&self.watch.path.join(&path))
         ));
-        Ok(Attempt::Recovered(path))
+        // Beside its own name it may be another shard's.
+        Ok(if self.rules.select.is_of_shard(&path) {
+            Attempt::Recovered(path)
+        } else {
+            Attempt::Gone
+        })
     }
 
     fn say_once(&self, reason: &Reason) {
@@ -349,7 +354,7 @@ impl Job for WatchedFolder {
             Some(output)
                 if is_whole && (self.watch.outputs_follow() || !self.swept_outputs.swap(true, Ordering::Relaxed)) =>
             {
-                Scan::new(output, Path::new(""), Arc::new(Select::everything())).ok()
+                Scan::new(output, Path::new(""), Arc::new(Select::everything(self.watch.shard))).ok()
             }
             _ => None,
         };

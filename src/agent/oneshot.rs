@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::codec::Helpers;
 use crate::model::{Error, Observer, Report};
-use crate::policy::{Select, Verdict};
+use crate::policy::{Select, Shard, Verdict};
 use crate::runtime::Runtime;
 use crate::storage::{Folder, Scan, Sight};
 
@@ -21,6 +21,8 @@ pub(crate) struct OneShot {
     pub(crate) options: FileOptions,
     /// Whether folders are walked; otherwise they are passed over.
     pub(crate) recursive: bool,
+    /// Only the files that fall to it: by their paths in the folder that is walked, by their names where they are named themselves.
+    pub(crate) shard: Option<Shard>,
     pub(crate) observer: Arc<dyn Observer>,
     /// Begin nothing more; what is in flight is finished.
     pub(crate) stop: Cancel,
@@ -50,6 +52,7 @@ impl OneShot {
         let feeder = Feeder {
             tasks,
             desk: Arc::clone(&desk),
+            select: Arc::new(Select::everything(self.shard)),
             stop: self.stop.clone(),
         };
         let recursive = self.recursive;
@@ -90,6 +93,7 @@ impl OneShot {
 struct Feeder {
     tasks: async_channel::Sender<Task<PathBuf, Attempt>>,
     desk: Arc<Desk>,
+    select: Arc<Select>,
     stop: Cancel,
 }
 
@@ -98,7 +102,10 @@ impl Feeder {
         for path in paths {
             if recursive && path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
                 self.walk(&path);
-            } else {
+            } else if path
+                .file_name()
+                .is_none_or(|name| self.select.is_of_shard(Path::new(name)))
+            {
                 self.send(Named::alone(&path));
             }
         }
@@ -107,7 +114,7 @@ impl Feeder {
     fn walk(&self, path: &Path) {
         const BATCH: usize = 256;
         let opened = Folder::open(path).and_then(|root| {
-            let scan = Scan::new(&root, Path::new(""), Arc::new(Select::everything()))?;
+            let scan = Scan::new(&root, Path::new(""), Arc::clone(&self.select))?;
             Ok((Arc::new(root), scan))
         });
         let (root, mut scan) = match opened {

@@ -92,7 +92,9 @@ impl Retention<'_> {
         if cancel.is_cancelled() {
             return Ok((Vec::new(), false));
         }
-        let surplus = self.watch.retention.surplus(found.outputs, SystemTime::now());
+        let mut surplus = self.watch.retention.surplus(found.outputs, SystemTime::now());
+        // The limits are about the outputs of all shards; each removes its own.
+        surplus.retain(|(output, _)| outputs.is_of_shard(output));
         Ok((surplus, found.is_part))
     }
 

@@ -260,7 +260,7 @@ impl Running {
         let agent = block_on(builder.runtime(runtime).observer(observer).start()).unwrap();
         let watch = WatchId(7);
         let lost = Arc::new(AtomicBool::new(false));
-        let select = Arc::new(Select::everything());
+        let select = Arc::new(Select::everything(None));
         let events = Events::new(watch, select, agent.inbox.clone(), Arc::clone(&lost));
         let site = Site {
             own: [PathBuf::new(), PathBuf::new()],

@@ -60,6 +60,8 @@ impl Walk for FolderWalk {
                     self.events.lost();
                 }
             }
+            // Of another shard, but a file.
+            Sight::PassedOver(_, Reason::OtherShard { .. }) => self.found_files = true,
             Sight::Failed(error) => batch.failed.push(error),
             Sight::PassedOver(..) => {}
         });

@@ -5,16 +5,18 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use clap::builder::{Resettable, Styles};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::builder::Styles;
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::level::{LevelDigit, check_level, format_parser, parse_level};
+use super::variables::{forget_variable, name_variable};
 use super::version;
 use crate::daemon::logging::{Color, Format as LogFormat};
 use crate::model::{Escaped, Format, Level};
+use crate::policy::Shard;
 
 /// Watches folders and turns every finished file into FILE.gz: once, and without losing a byte.
 #[derive(Debug, Parser)]
@@ -81,7 +83,7 @@ pub(crate) struct Common {
         long,
         global = true,
         value_enum,
-        value_name = "auto|text|json",
+        value_name = "auto|text|json|journald",
         hide_possible_values = true,
         env = "DWINDLE_LOG_FORMAT",
         hide_env = true
@@ -152,6 +154,10 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
+    /// Only the files whose relative paths fall to part I of N, so that N hosts can share a folder
+    #[arg(long, value_name = "I/N", env = "DWINDLE_SHARD", hide_env = true)]
+    pub(crate) shard: Option<Shard>,
+
     /// Report as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -192,6 +198,10 @@ pub(crate) struct Compress {
     #[arg(short, long)]
     pub(crate) force: bool,
 
+    /// With -r: only the files whose paths in their folder fall to part I of N, so that N hosts can share it
+    #[arg(long, value_name = "I/N", env = "DWINDLE_SHARD", hide_env = true)]
+    pub(crate) shard: Option<Shard>,
+
     /// Report as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -214,6 +224,10 @@ pub(crate) struct Explain {
     /// Files or folders, whether they exist or not
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
+
+    /// As an agent with this --shard would have it
+    #[arg(long, value_name = "I/N", env = "DWINDLE_SHARD", hide_env = true)]
+    pub(crate) shard: Option<Shard>,
 }
 
 impl Compress {
@@ -230,7 +244,9 @@ impl Cli {
     ///
     /// A wrong command line, or what to print for `--help` and `--version`: the error knows its text, where it goes and its exit code.
     pub(crate) fn parse_from(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut command = command().mut_args(forget_variable);
+        let mut command = command()
+            .mut_args(forget_variable)
+            .mut_subcommands(|command| command.mut_args(forget_variable));
         let matches = command
             .try_get_matches_from_mut(arguments)
             .map_err(|error| name_variable(error, &command))?;
@@ -238,8 +254,12 @@ impl Cli {
         if matches.value_source("config") == Some(ValueSource::EnvVariable) {
             cli.common.config = cli.common.config.iter().flat_map(env::split_paths).collect();
         }
-        let config_named = matches.value_source("config") == Some(ValueSource::CommandLine);
-        if let Some((name, sentence)) = cli.contradiction(config_named) {
+        let named = |matches: &ArgMatches, id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let config_named = named(&matches, "config");
+        let shard_named = matches
+            .subcommand_matches("compress")
+            .is_some_and(|matches| named(matches, "shard"));
+        if let Some((name, sentence)) = cli.contradiction(config_named, shard_named) {
             let command = command.find_subcommand_mut(name).expect("the command that was given");
             return Err(command.error(ErrorKind::ArgumentConflict, sentence));
         }
@@ -277,11 +297,15 @@ impl Cli {
     }
 
     /// What cannot be meant together, and the command it was said to.
-    fn contradiction(&self, config_named: bool) -> Option<(&'static str, &'static str)> {
+    fn contradiction(&self, config_named: bool, shard_named: bool) -> Option<(&'static str, &'static str)> {
         match &self.command {
             Action::Run(run) if config_named && !run.dirs.is_empty() => Some((
                 "run",
                 "DIR and --config exclude each other: folders are watched either as named here or as the configuration says",
+            )),
+            Action::Compress(compress) if shard_named && !compress.recursive => Some((
+                "compress",
+                "--shard is for folders, with --recursive; a file that is named alone is taken",
             )),
             Action::Compress(compress) if compress.is_filter() && compress.paths.len() > 1 => Some((
                 "compress",
@@ -331,39 +355,6 @@ fn closing() -> String {
 fn parse_workers(text: &str) -> Result<NonZeroUsize, String> {
     let workers = text.parse().ok().filter(|workers: &NonZeroUsize| workers.get() <= 1024);
     workers.ok_or_else(|| "the number of workers is a whole number from 1 to 1024".to_owned())
-}
-
-/// Says so where a wrong value stands in a `DWINDLE_*` variable: whoever sees the sentence may have typed no option at all.
-fn name_variable(mut error: clap::Error, command: &Command) -> clap::Error {
-    let (Some(ContextValue::String(option)), Some(ContextValue::String(value))) =
-        (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue))
-    else {
-        return error;
-    };
-    let variable = command
-        .get_arguments()
-        .filter(|argument| argument.to_string() == *option)
-        .find_map(Arg::get_env)
-        .filter(|variable| env::var_os(variable).is_some_and(|given| given == value.as_str()));
-    if let Some(variable) = variable {
-        let tip = format!("the variable {} says so", variable.display());
-        let tips = ContextValue::StyledStrs(vec![tip.into()]);
-        error.insert(ContextKind::Suggested, tips);
-    }
-    error
-}
-
-/// `DWINDLE_WORKERS=` in a file of variables means that it is not set. `DWINDLE_LEVEL` is for [`Cli::settle_level`].
-fn forget_variable(argument: Arg) -> Arg {
-    let empty = argument
-        .get_env()
-        .and_then(env::var_os)
-        .is_some_and(|value| value.is_empty());
-    if empty || argument.get_id() == "level" {
-        argument.env(Resettable::Reset)
-    } else {
-        argument
-    }
 }
 
 #[cfg(test)]
@@ -451,6 +442,22 @@ mod tests {
                 "dwindle explain a b",
                 Action::Explain(Explain {
                     paths: paths(&["a", "b"]),
+                    ..Explain::default()
+                }),
+            ),
+            (
+                "dwindle run --shard 2/4",
+                Action::Run(Run {
+                    shard: Shard::new(2, 4),
+                    ..Run::default()
+                }),
+            ),
+            (
+                "dwindle compress -r --shard=4/4 a",
+                Action::Compress(Compress {
+                    recursive: true,
+                    shard: Shard::new(4, 4),
+                    ..compress(&["a"])
                 }),
             ),
             ("dwindle completions zsh", Action::Completions { shell: Shell::Zsh }),
@@ -535,6 +542,11 @@ mod tests {
             ("dwindle compress - -o out", "standard output"),
             ("dwindle compress - --json", "standard output"),
             ("dwindle run --log-format xml", "json"),
+            ("dwindle run --shard 0/4", "write $((JOB_COMPLETION_INDEX + 1))/4"),
+            ("dwindle run --shard 5/4", "the last one is 4/4"),
+            ("dwindle explain --shard a/b x", "two whole numbers, I/N"),
+            ("dwindle compress --shard 1/4 x", "with --recursive"),
+            ("dwindle check --shard 1/4", "--shard"),
             ("dwindle completions tcsh", "bash"),
         ];
         for (line, part) in table {

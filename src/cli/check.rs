@@ -26,6 +26,10 @@ pub(super) fn run(files: &[PathBuf], arguments: &Check) -> Result<Exit> {
         print::complain("there is no configuration: neither /etc/dwindle/config.toml nor a file given with -c");
         return Ok(Exit::BadConfiguration);
     }
+    if loaded.config.watches.is_empty() {
+        print::problems(&[config::nothing_watched()]);
+        return Ok(Exit::BadConfiguration);
+    }
     let names: Vec<String> = loaded.files.iter().map(|file| Escaped(file).to_string()).collect();
     let watches = loaded.config.watches.len();
     let folders = if watches == 1 { "folder" } else { "folders" };

@@ -34,6 +34,7 @@ pub(super) fn run(common: &Common, arguments: &Compress) -> Result<Exit> {
         workers: common.workers.map_or_else(all_cpus, usize::from),
         options: options(arguments, level),
         recursive: arguments.recursive,
+        shard: arguments.shard.filter(|_| arguments.recursive),
         observer: observer(common, arguments),
         stop: stop.clone(),
         abort: abort.clone(),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::exit::Exit;
 use super::print;
 use crate::agent::{Area, Prospect, dry_run};
-use crate::model::{Escaped, Size};
+use crate::model::{Escaped, Reason, Size};
 use crate::policy::Watch;
 
 /// Prints what would be done in each watch, then how much that is.
@@ -20,7 +20,9 @@ pub(super) fn run(watches: &[Watch]) -> Result<Exit> {
         let others: Vec<Area> = watches.iter().map(area).filter(|other| *other != area(watch)).collect();
         dry_run(watch, &others, &mut |path, prospect| {
             totals.add(&prospect);
-            lines.add(Line(watch.path().join(path), prospect));
+            if !is_of_other_shard(&prospect) {
+                lines.add(Line(watch.path().join(path), prospect));
+            }
         })?;
     }
     lines.add(&totals);
@@ -30,6 +32,11 @@ pub(super) fn run(watches: &[Watch]) -> Result<Exit> {
     } else {
         Exit::Done
     })
+}
+
+/// Of a large folder in many parts, nobody wants to read what the others do.
+fn is_of_other_shard(prospect: &Prospect) -> bool {
+    matches!(prospect, Prospect::Skip(Reason::OtherShard { .. }))
 }
 
 /// The verb first, so that lines can be told apart by eye and by grep.
@@ -80,6 +87,7 @@ struct Totals {
     skipped: u64,
     failed: u64,
     removed: u64,
+    of_other_shards: u64,
 }
 
 impl Totals {
@@ -90,6 +98,7 @@ impl Totals {
                 self.bytes += bytes;
             }
             Prospect::Wait(_) | Prospect::InUse | Prospect::Await(_) => self.wait += 1,
+            Prospect::Skip(Reason::OtherShard { .. }) => self.of_other_shards += 1,
             Prospect::Skip(_) => self.skipped += 1,
             Prospect::Fail(_) => self.failed += 1,
             Prospect::Withdraw | Prospect::Remove(_) => self.removed += 1,
@@ -111,6 +120,9 @@ impl Display for Totals {
         )?;
         if self.removed > 0 {
             write!(f, "; {} to remove", self.removed)?;
+        }
+        if self.of_other_shards > 0 {
+            write!(f, "; {} fall to other shards", self.of_other_shards)?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use unicode_width::UnicodeWidthChar as _;
 
+use super::args::Explain;
 use super::exit::Exit;
 use super::print;
 use crate::agent::{AgentError, Explanation, Prospect, Subject, explain};
@@ -22,8 +23,8 @@ const WIDTH: usize = 80;
 const MARGIN: usize = 26;
 
 /// Explains each path by the configuration in these files, or in those at the default place.
-pub(super) fn run(files: &[PathBuf], paths: &[PathBuf]) -> Result<Exit> {
-    let loaded = match config::load(files) {
+pub(super) fn run(files: &[PathBuf], arguments: &Explain) -> Result<Exit> {
+    let mut loaded = match config::load(files) {
         Ok(loaded) => loaded,
         Err(problems) => {
             print::problems(&problems);
@@ -34,9 +35,12 @@ pub(super) fn run(files: &[PathBuf], paths: &[PathBuf]) -> Result<Exit> {
         print::complain("there is no configuration: neither /etc/dwindle/config.toml nor a file given with -c");
         return Ok(Exit::BadConfiguration);
     }
+    for watch in &mut loaded.config.watches {
+        watch.shard = arguments.shard;
+    }
     let watches: Vec<_> = loaded.config.watches.iter().zip(&loaded.places).collect();
     let mut exit = Exit::Done;
-    for (index, path) in paths.iter().enumerate() {
+    for (index, path) in arguments.paths.iter().enumerate() {
         let mut text = String::new();
         if index > 0 {
             text.push('\n');
@@ -223,6 +227,7 @@ fn remedy(watch: &Watch, reason: &Reason) -> &'static str {
         Reason::NameTaken if watch.outputs_follow() => {
             "That one is not dwindle's: remove it, or set on-conflict = \"replace\""
         }
+        Reason::OtherShard { .. } => "The agent for that shard takes it",
         Reason::NoLease(_) | Reason::Protected => "Looked at again at the next sweep",
         Reason::CompressedSuffix(_) if watch.retention.is_limited() => {
             "An output that is surplus is removed: dwindle run --dry-run says which are"

@@ -17,6 +17,7 @@ mod reload;
 mod run;
 mod service;
 mod setup;
+mod variables;
 mod version;
 mod watch_observers;
 
@@ -47,7 +48,7 @@ fn execute(cli: &Cli) -> Exit {
         Action::Run(arguments) => run::run(&cli.common, arguments),
         Action::Compress(arguments) => compress::run(&cli.common, arguments),
         Action::Check(arguments) => check::run(&cli.common.config, arguments),
-        Action::Explain(arguments) => explain::run(&cli.common.config, &arguments.paths),
+        Action::Explain(arguments) => explain::run(&cli.common.config, arguments),
         Action::Completions { shell } => printed(print::bytes(&completions::script(*shell))),
         Action::Man => printed(print::bytes(&man::page())),
     };

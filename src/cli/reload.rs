@@ -63,9 +63,9 @@ impl Reloader {
                 }
                 Err(sentences) => {
                     for sentence in &sentences {
-                        error!("{sentence}");
+                        error!(name: "reload-refused", "{sentence}");
                     }
-                    error!("the configuration was not taken over: everything goes on as before");
+                    error!(name: "reload-refused", "the configuration was not taken over: everything goes on as before");
                     sentences.into_iter().next()
                 }
             };
@@ -76,7 +76,7 @@ impl Reloader {
     async fn reload(&mut self, agent: &Agent) -> Result<(), Refusal> {
         let (setup, plan, instance) = self.prepare().await?;
         for warning in &setup.warnings {
-            warn!("{}", warning.message());
+            warn!(name: "configuration", "{}", warning.message());
         }
         // What is surplus by the rules of those that are there may belong to one that comes.
         if agent.hold_upkeep(true).await.is_err() {
@@ -162,10 +162,10 @@ impl Reloader {
 
     fn tell_what_waits(&self, new: &Config) {
         if new.workers != self.config.workers {
-            warn!("`workers` has changed: that takes effect at the next start");
+            warn!(name: "next-start", "`workers` has changed: that takes effect at the next start");
         }
         if new.log != self.config.log {
-            warn!("[log] has changed: that takes effect at the next start");
+            warn!(name: "next-start", "[log] has changed: that takes effect at the next start");
         }
     }
 }
@@ -189,12 +189,13 @@ fn tell(plan: &Plan, came: &[(Watch, WatchId)]) {
     for (watch, _) in &plan.go {
         let path = watch.path();
         if !has(came, path) && !has(&plan.stay, path) {
-            info!(watch = %Escaped(path), "no longer watching {}", Escaped(path));
+            info!(name: "not-watching", watch = %Escaped(path), "no longer watching {}", Escaped(path));
         }
     }
     let (folders, new) = (plan.stay.len() + came.len(), came.len() - changed);
     let removed = plan.go.len().saturating_sub(changed);
     info!(
+        name: "reloaded",
         folders,
         new, changed, removed, "configuration read again: {new} new, {changed} changed, {removed} removed"
     );

@@ -24,7 +24,7 @@ use crate::daemon::logging::LogObserver;
 use crate::daemon::manager::Manager;
 use crate::daemon::signals::{OnHangUp, Signal, Signals};
 use crate::model::{Escaped, Report};
-use crate::policy::{Preset, Watch};
+use crate::policy::{Preset, Shard, Watch};
 use crate::runtime::{BoxFuture, Runtime, Smol, race, unblock};
 
 /// Runs the command to its end.
@@ -36,11 +36,12 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         ));
         return Ok(Exit::Usage);
     }
+    let overrides = Overrides::of(common, arguments.shard);
     let Some(Setup {
         config,
         files,
         warnings,
-    }) = setup::read(common, watches_of(&arguments.dirs))
+    }) = setup::read(&common.config, overrides, watches_of(&arguments.dirs))
     else {
         return Ok(Exit::BadConfiguration);
     };
@@ -53,7 +54,7 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
     }
     let _log = setup::log(common, config.log);
     for warning in &warnings {
-        warn!("{}", warning.message());
+        warn!(name: "configuration", "{}", warning.message());
     }
     // Without a file there is nothing to read again: then it is the terminal that is gone.
     let reloads = !files.is_empty() && !arguments.once;
@@ -67,7 +68,7 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         }
     };
     // Held until the end. After the signals, since a limit on the size of files would end the process here.
-    let instance = match lock(&config.watches, &files) {
+    let instance = match lock(&config.watches, arguments.shard, &files) {
         Ok(instance) => instance,
         Err(refused) => {
             print::complain(refused);
@@ -100,7 +101,7 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
     let ended = smol::block_on(live(Life {
         builder,
         config,
-        files: reloads.then(|| (common.config.clone(), Overrides::of(common))),
+        files: reloads.then(|| (common.config.clone(), overrides)),
         once: arguments.once,
         instance,
         runtime,
@@ -130,12 +131,12 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
 
 /// Keeps other agents from the watched folders. Where there is no place for locks, folders that a person named are watched without; a
 /// configuration is for services, which nobody looks at when they start.
-fn lock(watches: &[Watch], files: &[PathBuf]) -> Result<Option<Instance>> {
+fn lock(watches: &[Watch], shard: Option<Shard>, files: &[PathBuf]) -> Result<Option<Instance>> {
     let folders = watches.iter().map(Watch::path);
-    match Instance::lock(&instance::runtime_directory(), folders, &setup::teller(files)) {
+    match Instance::lock(&instance::runtime_directory(), folders, shard, &setup::teller(files)) {
         Ok(instance) => Ok(Some(instance)),
         Err(refused @ Refused::NoDirectory { .. }) if files.is_empty() => {
-            warn!("{refused}. Going on without: see to it that no other agent watches the same folder");
+            warn!(name: "no-lock", "{refused}. Going on without: see to it that no other agent watches the same folder");
             Ok(None)
         }
         Err(refused @ Refused::NoDirectory { .. }) => {
@@ -148,7 +149,7 @@ fn lock(watches: &[Watch], files: &[PathBuf]) -> Result<Option<Instance>> {
 /// Who is told that the service has started. One that cannot be told will find that out by itself.
 fn manager() -> Option<Manager> {
     Manager::from_environment().unwrap_or_else(|error| {
-        warn!("the service manager cannot be told anything: {error}");
+        warn!(name: "manager", "the service manager cannot be told anything: {error}");
         None
     })
 }
@@ -251,11 +252,12 @@ async fn finish_hooks(ended: &mut Ended, hooks: &HookRunner, signals: &Signals, 
     let Tally { run, failed, not_run } = tally;
     if failed + not_run > 0 {
         warn!(
+            name: "hooks-done",
             run,
             failed, not_run, "hooks: {run} run, {failed} of them failed, {not_run} not run"
         );
     } else if run > 0 {
-        info!(run, failed, not_run, "hooks: {run} run");
+        info!(name: "hooks-done", run, failed, not_run, "hooks: {run} run");
     }
 }
 

@@ -137,7 +137,7 @@ impl Service {
             manager.tell(&words.into_iter().chain(status).collect::<Vec<_>>())
         };
         if let Some(Err(error)) = unblock(&*self.runtime, work).await {
-            warn!("cannot tell the service manager: {error}");
+            warn!(name: "manager", "cannot tell the service manager: {error}");
         }
     }
 

@@ -12,7 +12,7 @@ use super::print;
 use crate::config::{self, Config, Diagnostic, Log, LogFormat, LogLevel};
 use crate::daemon::logging::{self, Format as LogLines};
 use crate::model::{Escaped, Format, Level};
-use crate::policy::Watch;
+use crate::policy::{Shard, Watch};
 
 /// The settings that hold, and what is odd about them.
 pub(super) struct Setup {
@@ -24,8 +24,7 @@ pub(super) struct Setup {
 
 /// The configuration, with what the command line says instead; nothing, after telling why, where it cannot be used. With `watches`, no
 /// configuration is read.
-pub(super) fn read(common: &Common, watches: Option<Vec<Watch>>) -> Option<Setup> {
-    let overrides = Overrides::of(common);
+pub(super) fn read(files: &[PathBuf], overrides: Overrides, watches: Option<Vec<Watch>>) -> Option<Setup> {
     if let Some(watches) = watches {
         let config = Config {
             watches,
@@ -37,7 +36,7 @@ pub(super) fn read(common: &Common, watches: Option<Vec<Watch>>) -> Option<Setup
             warnings: Vec::new(),
         });
     }
-    match read_files(&common.config, overrides) {
+    match read_files(files, overrides) {
         Ok(setup) => Some(setup),
         Err(Unusable::Wrong(problems)) => {
             print::problems(&problems);
@@ -55,13 +54,15 @@ pub(super) fn read(common: &Common, watches: Option<Vec<Watch>>) -> Option<Setup
 pub(super) struct Overrides {
     workers: Option<usize>,
     level: Option<Level>,
+    shard: Option<Shard>,
 }
 
 impl Overrides {
-    pub(super) fn of(common: &Common) -> Self {
+    pub(super) fn of(common: &Common, shard: Option<Shard>) -> Self {
         Overrides {
             workers: common.workers.map(usize::from),
             level: common.level_of(Format::Gzip),
+            shard,
         }
     }
 
@@ -71,6 +72,7 @@ impl Overrides {
         config.level = self.level.unwrap_or(config.level);
         for watch in &mut config.watches {
             watch.level = Some(watch.level_or(config.level));
+            watch.shard = self.shard;
         }
         config
     }
@@ -107,6 +109,7 @@ pub(super) fn log(common: &Common, log: Log) -> WorkerGuard {
         LogFormat::Auto => LogLines::Auto,
         LogFormat::Text => LogLines::Text,
         LogFormat::Json => LogLines::Json,
+        LogFormat::Journald => LogLines::Journald,
     });
     let level = match log.level {
         LogLevel::Error => LevelFilter::ERROR,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::diagnostic::Diagnostic;
 use super::file::Entry;
+use super::links::check_links;
 use crate::model::{Escaped, Reason};
 use crate::policy::{OnConflict, Select, Watch, WatcherChoice, WriterCheck};
 use crate::storage::{Folder, lease_obstacle, real_path, remote_file_system};
@@ -21,6 +22,7 @@ pub(super) fn warn(entries: &[Entry]) -> Vec<Diagnostic> {
         warnings.extend(entry.hook_warnings.iter().cloned());
         warnings.extend(check_places(entry));
         warnings.extend(check_own_folders(entry));
+        warnings.extend(check_links(entry));
         for earlier in 0..index {
             warnings.extend(check_overlap(
                 (&entries[earlier], &places[earlier]),

@@ -174,8 +174,15 @@ fn read_watch(
         &mut watch.min_size,
         take(&mut section, "min-size").map(|Size(bytes)| bytes),
     );
-    replace(&mut watch.format, take(&mut section, "format"));
-    watch.level = take_level(&mut section, watch.format);
+    let has_format = section.contains("format");
+    match take(&mut section, "format") {
+        // Which levels there are, only a format can tell that is known.
+        None if has_format => section.ignore("level"),
+        format => {
+            replace(&mut watch.format, format);
+            watch.level = take_level(&mut section, watch.format);
+        }
+    }
     replace(&mut watch.settle, take(&mut section, "settle"));
     replace(&mut watch.writer_check, take(&mut section, "writer-check"));
     watch.marker = take(&mut section, "marker").map(|MarkerPattern(pattern)| pattern);

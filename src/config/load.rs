@@ -2,7 +2,12 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::io::retry_on_intr;
 
 use super::advice;
 use super::diagnostic::{Diagnostic, Document};
@@ -14,6 +19,8 @@ use crate::model::Escaped;
 const ROOT: &str = "/etc/dwindle";
 /// A larger file is no configuration, but a device or a mistake.
 const LARGEST_FILE: u64 = 1024 * 1024;
+/// So many seconds who writes to a pipe may take until something comes.
+const LONGEST_WAIT: i64 = 5;
 
 /// A configuration that can be used.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,14 +61,7 @@ pub(crate) fn load(files: &[PathBuf]) -> Result<Loaded, Vec<Diagnostic>> {
     if !problems.is_empty() {
         return Err(problems);
     }
-    let mut warnings = advice::warn(&entries);
-    if entries.is_empty() && !files.is_empty() {
-        warnings.push(
-            Diagnostic::error("nothing is watched: the configuration has no [[watch]]")
-                .into_warning()
-                .with_help("add [[watch]] and below it a line like path = \"/srv/inbox\""),
-        );
-    }
+    let warnings = advice::warn(&entries);
     let places = entries.iter().map(|entry| entry.document.line_of(entry.path.clone()));
     let places = places.collect();
     config.watches = entries.into_iter().map(|entry| entry.watch).collect();
@@ -71,6 +71,12 @@ pub(crate) fn load(files: &[PathBuf]) -> Result<Loaded, Vec<Diagnostic>> {
         places,
         warnings,
     })
+}
+
+/// What is wrong with a configuration that watches nothing. It is one all the same, which a drop-in may add to.
+pub(crate) fn nothing_watched() -> Diagnostic {
+    Diagnostic::error("nothing is watched: the configuration has no [[watch]]")
+        .with_help("add [[watch]] and below it a line like path = \"/srv/inbox\"")
 }
 
 /// The files at `/etc/dwindle`: `config.toml`, then `conf.d/*.toml` by name; those of them that exist.
@@ -110,7 +116,7 @@ fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 fn read(path: &Path) -> Result<String, Vec<Diagnostic>> {
     let fail = |message: String| vec![Diagnostic::error(message)];
     let mut bytes = Vec::new();
-    fs::File::open(path)
+    open(path)
         .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
         .map_err(|error| fail(format!("cannot read the configuration {}: {error}", Escaped(path))))?;
     if bytes.len() as u64 > LARGEST_FILE {
@@ -126,6 +132,35 @@ fn read(path: &Path) -> Result<String, Vec<Diagnostic>> {
         let problem = document.error(start..start + 1, "not valid TOML: the file is not UTF-8");
         vec![problem.with_label("the first byte that is not")]
     })
+}
+
+/// A pipe may stand for a file, as with `-c <(program)`; one that nobody writes to is not waited for.
+fn open(path: &Path) -> io::Result<Box<dyn io::Read>> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    Ok(if file.metadata()?.is_file() {
+        Box::new(file)
+    } else {
+        Box::new(Impatient(file))
+    })
+}
+
+/// Reads what may let itself be waited for, and does not wait long.
+struct Impatient(fs::File);
+
+impl io::Read for Impatient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut ready = [PollFd::new(&self.0, PollFlags::IN)];
+        let patience = Timespec {
+            tv_sec: LONGEST_WAIT,
+            tv_nsec: 0,
+        };
+        if retry_on_intr(|| poll(&mut ready, Some(&patience)))? == 0 {
+            let message = format!("it is no regular file, and nothing came from it within {LONGEST_WAIT} s");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+        }
+        self.0.read(buffer)
+    }
 }
 
 fn merge(config: &mut Config, entries: &mut Vec<Entry>, file: File) {
@@ -264,12 +299,26 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_without_a_watch_is_warned_of() {
+    fn a_configuration_without_a_watch_can_be_read_and_has_a_sentence() {
         let folder = folder_with(&[("a.toml", "level = 6")]);
         let loaded = load(&[folder.path().join("a.toml")]).expect("loaded");
+        assert!(loaded.config.watches.is_empty() && loaded.warnings.is_empty());
         let expected = "\
-warning: nothing is watched: the configuration has no [[watch]]
+error: nothing is watched: the configuration has no [[watch]]
   = help: add [[watch]] and below it a line like path = \"/srv/inbox\"";
-        assert_eq!(loaded.warnings[0].to_string(), expected);
+        assert_eq!(nothing_watched().to_string(), expected);
+    }
+
+    #[test]
+    fn a_pipe_may_stand_for_a_file_and_one_that_nobody_writes_to_is_not_waited_for() {
+        use rustix::fs::{CWD, Mode, mkfifoat};
+        let folder = folder_with(&[]);
+        let path = folder.path().join("fifo");
+        mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).expect("made");
+        let pipe = path.clone();
+        let writer = std::thread::spawn(move || fs::write(pipe, "workers = 3"));
+        let loaded = load(std::slice::from_ref(&path)).expect("loaded");
+        writer.join().expect("no panic").expect("written");
+        assert_eq!(loaded.config.workers, Some(3));
     }
 }

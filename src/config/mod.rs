@@ -7,6 +7,7 @@ mod advice;
 mod beside_logrotate;
 mod diagnostic;
 mod file;
+mod links;
 mod load;
 mod logrotate;
 mod section;
@@ -22,7 +23,7 @@ use crate::policy::Watch;
 
 pub(crate) use beside_logrotate::warn_beside_logrotate;
 pub(crate) use diagnostic::Diagnostic;
-pub(crate) use load::load;
+pub(crate) use load::{load, nothing_watched};
 
 /// The whole configuration, with defaults for what no file says.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +53,7 @@ pub(crate) enum LogFormat {
     Auto,
     Text,
     Json,
+    Journald,
 }
 
 /// The least important event that is logged.

@@ -47,6 +47,11 @@ impl<'a> Section<'a> {
         self.read(key, value)
     }
 
+    /// Leaves a key unread, where a problem with another one says enough.
+    pub(super) fn ignore(&mut self, key: &'static str) {
+        self.take_raw(key);
+    }
+
     /// The values of a key that has a list of them. A wrong one is noted and left out.
     pub(super) fn take_list<T: Value>(&mut self, key: &'static str) -> Option<Vec<Spanned<T>>> {
         let value = self.take_raw(key)?;

@@ -384,10 +384,11 @@ choice!(WatcherChoice, r#""auto", "native" or "poll""#,
     "native" => WatcherChoice::Native,
     "poll" => WatcherChoice::Poll,
 );
-choice!(LogFormat, r#""auto", "text" or "json""#,
+choice!(LogFormat, r#""auto", "text", "json" or "journald""#,
     "auto" => LogFormat::Auto,
     "text" => LogFormat::Text,
     "json" => LogFormat::Json,
+    "journald" => LogFormat::Journald,
 );
 choice!(LogLevel, r#""error", "warn", "info", "debug" or "trace""#,
     "error" => LogLevel::Error,

@@ -147,7 +147,7 @@ impl HookRunner {
         let (kind, source) = (job.kind, job.source.clone());
         if !self.push(Box::new(move |aborted| job.run(aborted))) {
             let source = Escaped(&source);
-            warn!(hook = kind, %source, "the {kind} hook for {source} is not run: {MOST_WAITING} wait already");
+            warn!(name: "hook-not-run", hook = kind, %source, "the {kind} hook for {source} is not run: {MOST_WAITING} wait already");
         }
     }
 
@@ -167,7 +167,7 @@ impl HookRunner {
             match started {
                 Ok(_) => state.threads += 1,
                 // The next one tries again; another thread has it where there is one.
-                Err(error) => warn!("no thread for hooks can be started: {error}"),
+                Err(error) => warn!(name: "hook-not-run", "no thread for hooks can be started: {error}"),
             }
         }
         drop(state);

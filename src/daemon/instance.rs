@@ -6,6 +6,9 @@
 //! at the start: one that takes its place later has another inode, and an agent that starts then is not refused. Nor is one that watches a
 //! folder inside the other's: whether that is the same work depends on the rules of both.
 //!
+//! Agents for different shards of one folder share its lock, and each has its own shard's for itself: none starts beside one that takes all
+//! files, nor beside one for the same shard.
+//!
 //! A lock is an flock(2) on a file in the runtime directory, so the kernel gives it up when its holder dies, whatever the way. The
 //! file's content is only for the message to whoever is refused.
 
@@ -20,12 +23,13 @@ use std::process;
 use std::sync::{Arc, Weak};
 
 use jiff::Timestamp;
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::fs::{flock, fstat, major, minor, mkdir, open, openat, stat, statat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::geteuid;
 
 use crate::model::{Error, Escaped, Step};
+use crate::policy::Shard;
 
 /// Of a service, or of root.
 const FOR_SERVICES: &str = "/run/dwindle";
@@ -45,6 +49,8 @@ pub(crate) fn runtime_directory() -> PathBuf {
 #[derive(Debug)]
 pub(crate) struct Instance {
     directory: PathBuf,
+    /// Of every folder.
+    shard: Option<Shard>,
     locks: BTreeMap<PathBuf, Arc<Lock>>,
     /// Locks of instances that this one followed, which may still be held.
     earlier: Vec<Weak<Lock>>,
@@ -52,6 +58,13 @@ pub(crate) struct Instance {
 
 #[derive(Debug)]
 struct Lock {
+    folder: LockFile,
+    /// Of an agent for a shard, which shares the folder's.
+    _shard: Option<LockFile>,
+}
+
+#[derive(Debug)]
+struct LockFile {
     directory: Arc<File>,
     name: String,
     file: File,
@@ -84,7 +97,7 @@ pub(crate) enum Refused {
 }
 
 impl Instance {
-    /// Locks every folder, each once, however often and by whatever path it is named; all or none. `directory` is made, for this user
+    /// Locks every folder, or the shard of each, once, however often and by whatever path it is named; all or none. `directory` is made, for this user
     /// alone, where it is missing. `configuration` is what the next one who asks is told. Does not wait for a lock.
     ///
     /// # Errors
@@ -93,10 +106,12 @@ impl Instance {
     pub(crate) fn lock<'a>(
         directory: &Path,
         folders: impl IntoIterator<Item = &'a Path>,
+        shard: Option<Shard>,
         configuration: &OsStr,
     ) -> Result<Self, Refused> {
         let nothing = Instance {
             directory: directory.to_owned(),
+            shard,
             locks: BTreeMap::new(),
             earlier: Vec::new(),
         };
@@ -118,6 +133,7 @@ impl Instance {
         let held = held.chain(self.earlier.iter().cloned());
         let mut instance = Instance {
             directory: self.directory.clone(),
+            shard: self.shard,
             locks: BTreeMap::new(),
             earlier: held.filter(|lock| lock.strong_count() > 0).collect(),
         };
@@ -139,15 +155,16 @@ impl Instance {
         let directory = open_directory(&self.directory).map_err(|why| no_directory(&self.directory, why))?;
         let directory = Arc::new(directory);
         let since = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
-        let mut content = format!("process {}, since {since}, configured by ", process::id()).into_bytes();
+        let shard = self.shard.map_or_else(String::new, |shard| format!(", shard {shard}"));
+        let mut content = format!("process {}{shard}, since {since}, configured by ", process::id()).into_bytes();
         content.extend_from_slice(configuration.as_bytes());
         for (name, folders) in names {
             let mut earlier = self.earlier.iter().filter_map(Weak::upgrade);
-            let lock = if let Some(lock) = earlier.find(|lock| lock.name == name) {
+            let lock = if let Some(lock) = earlier.find(|lock| lock.folder.name == lock_name(&name, None)) {
                 lock
             } else {
-                let lock = Lock::acquire(&directory, &name, &content);
-                Arc::new(lock.map_err(|failed| failed.of(folders[0], &self.directory, &name))?)
+                let lock = Lock::acquire(&directory, &name, self.shard, &content);
+                Arc::new(lock.map_err(|(name, failed)| failed.of(folders[0], &self.directory, &name))?)
             };
             let folders = folders.into_iter().map(Path::to_owned);
             self.locks.extend(folders.map(|folder| (folder, Arc::clone(&lock))));
@@ -157,23 +174,75 @@ impl Instance {
 }
 
 impl Lock {
-    fn acquire(directory: &Arc<File>, name: &str, content: &[u8]) -> Result<Self, Failed> {
-        let mut file = open_locked(directory, name)?;
-        // It is locked, with or without words: on a full file system the next one is told less.
-        let _ = file.set_len(0).and_then(|()| file.write_all(content));
+    /// With the failure comes the name of the lock that could not be had.
+    fn acquire(
+        directory: &Arc<File>,
+        name: &str,
+        shard: Option<Shard>,
+        content: &[u8],
+    ) -> Result<Self, (String, Failed)> {
+        let take = |name: String, sharing| match open_locked(directory, &name, sharing) {
+            Ok(file) => Ok(LockFile {
+                directory: Arc::clone(directory),
+                name,
+                file,
+            }),
+            // Those who share it say nothing in it.
+            Err(Failed::Held(holder)) if holder.is_empty() => Err(holder_of_shard(directory, &name)
+                .map_or((name, Failed::Held(holder)), |(name, holder)| {
+                    (name, Failed::Held(holder))
+                })),
+            Err(failed) => Err((name, failed)),
+        };
+        let folder = take(lock_name(name, None), Sharing::of(shard))?;
+        let Some(shard) = shard else {
+            folder.tell(content);
+            return Ok(Lock { folder, _shard: None });
+        };
+        folder.tell(b"");
+        let shard = take(lock_name(name, Some(shard)), Sharing::Alone)?;
+        shard.tell(content);
         Ok(Lock {
-            directory: Arc::clone(directory),
-            name: name.to_owned(),
-            file,
+            folder,
+            _shard: Some(shard),
         })
     }
 }
 
-impl Drop for Lock {
+impl LockFile {
+    fn tell(&self, content: &[u8]) {
+        // It is locked, with or without words: on a full file system the next one is told less.
+        let _ = self.file.set_len(0).and_then(|()| (&self.file).write_all(content));
+    }
+}
+
+impl Drop for LockFile {
     fn drop(&mut self) {
-        // While it is still locked, so that it is ours that is removed. One that stays is taken over by the next agent.
-        let _ = retry_on_intr(|| unlinkat(&self.directory, &self.name, AtFlags::empty()));
+        // While it is locked for us alone, so that it is ours that is removed. One that stays is taken over by the next agent.
+        if retry_on_intr(|| flock(&self.file, FlockOperation::NonBlockingLockExclusive)).is_ok() {
+            let _ = retry_on_intr(|| unlinkat(&self.directory, &self.name, AtFlags::empty()));
+        }
         let _ = retry_on_intr(|| flock(&self.file, FlockOperation::Unlock));
+    }
+}
+
+/// Who else may have a lock.
+#[derive(Clone, Copy)]
+enum Sharing {
+    Alone,
+    WithOtherShards,
+}
+
+impl Sharing {
+    fn of(shard: Option<Shard>) -> Self {
+        shard.map_or(Sharing::Alone, |_| Sharing::WithOtherShards)
+    }
+
+    fn operation(self) -> FlockOperation {
+        match self {
+            Sharing::Alone => FlockOperation::NonBlockingLockExclusive,
+            Sharing::WithOtherShards => FlockOperation::NonBlockingLockShared,
+        }
     }
 }
 
@@ -200,7 +269,7 @@ impl Failed {
 }
 
 /// Opens or makes the lock file, and locks it.
-fn open_locked(directory: &File, name: &str) -> Result<File, Failed> {
+fn open_locked(directory: &File, name: &str, sharing: Sharing) -> Result<File, Failed> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     // Each further round follows the end of another holder, which has removed its file after we had opened it.
     loop {
@@ -217,7 +286,7 @@ fn open_locked(directory: &File, name: &str) -> Result<File, Failed> {
         if status.st_uid != geteuid().as_raw() {
             return Err(Failed::NotOurs("it belongs to another user"));
         }
-        match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
+        match retry_on_intr(|| flock(&file, sharing.operation())) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Err(Failed::Held(content_of(&file))),
             Err(errno) => return Err(Failed::Call(errno)),
@@ -228,6 +297,20 @@ fn open_locked(directory: &File, name: &str) -> Result<File, Failed> {
             Err(errno) => return Err(Failed::Call(errno)),
         }
     }
+}
+
+/// One of the agents that share a folder's lock, by the lock of its shard: that one's name and content. Nothing where that cannot be told.
+fn holder_of_shard(directory: &File, lock: &str) -> Option<(String, OsString)> {
+    let of_shards = format!("{}-shard-", lock.strip_suffix(".lock")?);
+    let names = Dir::read_from(directory).ok()?.flatten();
+    let mut names = names.filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned));
+    names.find_map(|name| {
+        name.strip_prefix(&of_shards)?;
+        match open_locked(directory, &name, Sharing::WithOtherShards) {
+            Err(Failed::Held(content)) => Some((name, content)),
+            _ => None,
+        }
+    })
 }
 
 /// Opens the directory, which is made where it is missing, unless it is somebody else's or others may write to it: whoever can change
@@ -260,16 +343,24 @@ fn open_directory(path: &Path) -> Result<File, String> {
     Ok(directory.into())
 }
 
-/// The name of the folder's lock. Symbolic links are followed, as the agent itself follows those in a path that it is given.
+/// What the names of the folder's locks begin with. Symbolic links are followed, as the agent itself follows those in a path that it is given.
 fn name_for(folder: &Path) -> Result<String, Refused> {
     let status =
         retry_on_intr(|| stat(folder)).map_err(|errno| Refused::Folder(Error::new(Step::Look, folder, errno)))?;
     Ok(format!(
-        "watch-{}-{}-{}.lock",
+        "watch-{}-{}-{}",
         major(status.st_dev),
         minor(status.st_dev),
         status.st_ino
     ))
+}
+
+fn lock_name(folder: &str, shard: Option<Shard>) -> String {
+    match shard {
+        None => format!("{folder}.lock"),
+        // No name has a slash in it.
+        Some(shard) => format!("{folder}-shard-{}.lock", shard.to_string().replace('/', "-of-")),
+    }
 }
 
 fn directory_from(service: Option<&OsStr>, user: Option<&OsStr>, is_root: bool) -> PathBuf {
@@ -314,203 +405,4 @@ fn holder_in(content: &OsStr) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-    use tempfile::TempDir;
-
-    /// A runtime directory that is not there yet, and two folders to watch.
-    fn scene() -> (TempDir, PathBuf, PathBuf, PathBuf) {
-        let root = tempfile::tempdir().unwrap();
-        let (directory, a, b) = (root.path().join("run"), root.path().join("a"), root.path().join("b"));
-        fs::create_dir(&a).unwrap();
-        fs::create_dir(&b).unwrap();
-        (root, directory, a, b)
-    }
-
-    fn lock(directory: &Path, folders: &[&Path]) -> Result<Instance, Refused> {
-        Instance::lock(directory, folders.iter().copied(), OsStr::new("/etc/test.toml"))
-    }
-
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().permissions().mode() & 0o7777
-    }
-
-    fn names(directory: &Path) -> usize {
-        fs::read_dir(directory).unwrap().count()
-    }
-
-    #[test]
-    fn a_folder_is_had_once_by_whatever_path_and_again_when_it_is_given_up() {
-        let (root, directory, a, b) = scene();
-        let other_path = root.path().join("link");
-        symlink(&a, &other_path).unwrap();
-        let first = lock(&directory, &[&a]).unwrap();
-        let beside = lock(&directory, &[&b]).unwrap();
-        for path in [&a, &other_path, &b.join("../a")] {
-            let refused = lock(&directory, &[path]).unwrap_err();
-            assert!(matches!(refused, Refused::Held { .. }), "{refused}");
-            let sentence = refused.to_string();
-            let holder = format!("watches {} already: process {}, since 2", path.display(), process::id());
-            assert!(sentence.contains(&holder), "{sentence}");
-            assert!(sentence.contains("Z, configured by /etc/test.toml. Stop"), "{sentence}");
-        }
-        drop(first);
-        lock(&directory, &[&other_path]).unwrap();
-        drop(beside);
-        assert_eq!(names(&directory), 0, "locks are removed when they are given up");
-    }
-
-    #[test]
-    fn all_are_had_or_none() {
-        let (_root, directory, a, b) = scene();
-        let held = lock(&directory, &[&b]).unwrap();
-        assert!(lock(&directory, &[&a, &b]).is_err());
-        let alone = lock(&directory, &[&a]).unwrap();
-        drop((held, alone));
-        let both = lock(&directory, &[&a, &b, &a]).unwrap();
-        assert_eq!(names(&directory), 2, "a folder that is named twice has one lock");
-        drop(both);
-    }
-
-    #[test]
-    fn others_follow_without_a_gap_and_what_is_left_is_held_as_long_as_its_instance() {
-        let (_root, directory, a, b) = scene();
-        let is_held = |folder: &Path| matches!(lock(&directory, &[folder]), Err(Refused::Held { .. }));
-        let follow = |instance: &Instance, folders: &[&Path]| {
-            instance.follow(folders.iter().copied(), OsStr::new("/etc/test.toml"))
-        };
-        let first = lock(&directory, &[&a]).unwrap();
-        let second = follow(&first, &[&b]).unwrap();
-        assert!(is_held(&a) && is_held(&b));
-        // What is not given up yet is its own.
-        let third = follow(&second, &[&a, &b]).unwrap();
-        drop((first, second));
-        assert!(is_held(&a) && is_held(&b));
-        let fourth = follow(&third, &[&b]).unwrap();
-        drop(third);
-        assert!(!is_held(&a) && is_held(&b));
-
-        let other = lock(&directory, &[&a]).unwrap();
-        assert!(matches!(follow(&fourth, &[&a, &b]), Err(Refused::Held { .. })));
-        drop(other);
-        fs::remove_dir(&b).unwrap();
-        assert!(matches!(follow(&fourth, &[&b, &b.join("c")]), Err(Refused::Folder(_))));
-        assert!(!is_held(&a), "who was refused holds nothing new");
-        drop(follow(&fourth, &[&b]).unwrap());
-        drop(fourth);
-        assert_eq!(names(&directory), 0);
-    }
-
-    #[test]
-    fn what_a_dead_holder_left_is_taken_over_with_new_content() {
-        let (_root, directory, a, _) = scene();
-        fs::create_dir(&directory).unwrap();
-        let path = directory.join(name_for(&a).unwrap());
-        fs::write(&path, "process 1, ".repeat(100)).unwrap();
-        let _held = lock(&directory, &[&a]).unwrap();
-        let content = fs::read_to_string(&path).unwrap();
-        assert!(
-            content.starts_with(&format!("process {}, ", process::id())),
-            "{content}"
-        );
-        assert!(content.ends_with("configured by /etc/test.toml"), "{content}");
-    }
-
-    #[test]
-    fn directory_and_locks_are_for_this_user_alone() {
-        let (_root, directory, a, _) = scene();
-        let _held = lock(&directory, &[&a]).unwrap();
-        assert_eq!(mode(&directory), 0o700);
-        assert_eq!(mode(&directory.join(name_for(&a).unwrap())), 0o600);
-    }
-
-    #[test]
-    fn a_directory_that_others_can_change_is_not_used() {
-        let (root, directory, a, _) = scene();
-        let why = |directory: &Path| match lock(directory, &[&a]) {
-            Err(Refused::NoDirectory { why, .. }) => why,
-            other => panic!("{}: {other:?}", directory.display()),
-        };
-        fs::create_dir(&directory).unwrap();
-        for mode in [0o770, 0o702, 0o1777] {
-            fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).unwrap();
-            assert!(why(&directory).contains("others may write"), "{mode:o}");
-        }
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
-        lock(&directory, &[&a]).unwrap();
-        symlink(&directory, root.path().join("link")).unwrap();
-        for link in ["link", "link/", "link/."] {
-            assert!(why(&root.path().join(link)).contains("symbolic link"), "{link}");
-        }
-        assert!(why(&root.path().join("no/run")).contains("is not there"));
-    }
-
-    #[test]
-    fn what_only_looks_like_a_lock_is_left_alone() {
-        let (root, directory, a, _) = scene();
-        drop(lock(&directory, &[&a]).unwrap());
-        let path = directory.join(name_for(&a).unwrap());
-        let target = root.path().join("target");
-        fs::write(&target, "precious").unwrap();
-        let why = || match lock(&directory, &[&a]) {
-            Err(Refused::NotOurs { why, .. }) => why,
-            other => panic!("{other:?}"),
-        };
-        symlink(&target, &path).unwrap();
-        assert!(why().contains("symbolic link"));
-        fs::remove_file(&path).unwrap();
-        fs::create_dir(&path).unwrap();
-        assert!(why().contains("folder"));
-        fs::remove_dir(&path).unwrap();
-        rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
-        assert!(why().contains("no regular file"));
-        assert_eq!(fs::read(&target).unwrap(), b"precious");
-    }
-
-    /// The files come and go under one name all the time, and a lock on one that has lost the name keeps nobody away.
-    #[test]
-    fn what_is_locked_still_has_its_name_among_many_that_come_and_go() {
-        let (_root, directory, a, _) = scene();
-        let path = directory.join(name_for(&a).unwrap());
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    let mut times = 0;
-                    while times < 500 {
-                        match lock(&directory, &[&a]) {
-                            Ok(held) => {
-                                let named = fs::metadata(&path).map(|file| file.ino()).ok();
-                                let locked = held.locks[&a].file.metadata().map(|file| file.ino());
-                                assert_eq!(named, locked.ok());
-                                times += 1;
-                            }
-                            Err(Refused::Held { .. }) => {}
-                            Err(other) => panic!("{other}"),
-                        }
-                    }
-                });
-            }
-        });
-    }
-
-    #[test]
-    fn the_environment_says_where_the_directory_is() {
-        let from = |service: Option<&str>, user: Option<&str>, is_root| {
-            directory_from(service.map(OsStr::new), user.map(OsStr::new), is_root)
-        };
-        let user = Some("/run/user/1000");
-        for (found, expected) in [
-            (from(Some("/run/a:/run/b"), user, true), "/run/a"),
-            (from(Some("/run/a"), user, false), "/run/a"),
-            (from(None, user, true), "/run/dwindle"),
-            (from(None, user, false), "/run/user/1000/dwindle"),
-            (from(Some(""), user, false), "/run/user/1000/dwindle"),
-            (from(Some("relative"), Some("relative"), false), "/run/dwindle"),
-            (from(None, None, false), "/run/dwindle"),
-        ] {
-            assert_eq!(found, Path::new(expected));
-        }
-    }
-}
+mod tests;

@@ -54,6 +54,13 @@ pub enum Reason {
     AmongNewest(usize),
     /// The preset takes only text-like web files, and this is none.
     NotWebFile,
+    /// It falls to another shard.
+    OtherShard {
+        /// That one, such as `3/4`.
+        of: String,
+        /// The one that is taken here.
+        own: String,
+    },
     /// It lies in a subfolder, and the watch is not recursive.
     InSubfolder,
     /// It lies in the watch's own output folder.
@@ -96,6 +103,7 @@ impl Reason {
             Reason::PossiblyLive => "possibly-live",
             Reason::AmongNewest(_) => "among-newest",
             Reason::NotWebFile => "not-web-file",
+            Reason::OtherShard { .. } => "other-shard",
             Reason::InSubfolder => "in-subfolder",
             Reason::InOutputFolder => "in-output-folder",
             Reason::InDoneFolder => "in-done-folder",
@@ -145,6 +153,7 @@ impl Display for Reason {
                 write!(f, "it is one of the newest of its series (leave-newest = {many})")
             }
             Reason::NotWebFile => f.write_str("not a text-like web file (preset static-assets)"),
+            Reason::OtherShard { of, own } => write!(f, "it falls to shard {of}, and this is {own}"),
             Reason::InSubfolder => f.write_str("it lies in a subfolder, and the watch is not recursive"),
             Reason::InOutputFolder => f.write_str("it lies in the watch's output folder"),
             Reason::InDoneFolder => f.write_str("it lies in the watch's done-dir"),

@@ -22,6 +22,7 @@ pub(crate) enum Rule {
     Exclude,
     Include,
     Preset,
+    Shard,
     // Asked of the file.
     Kind,
     Marker,
@@ -46,7 +47,7 @@ impl Rule {
     ];
 
     /// What is asked of a file, by its path, after what is asked of its folder.
-    pub(super) const OF_NAMES: [Rule; 8] = [
+    pub(super) const OF_NAMES: [Rule; 9] = [
         Rule::MarkerName,
         Rule::OwnTemporary,
         Rule::InProgress,
@@ -55,6 +56,7 @@ impl Rule {
         Rule::Exclude,
         Rule::Include,
         Rule::Preset,
+        Rule::Shard,
     ];
 
     /// A few letters.
@@ -73,6 +75,7 @@ impl Rule {
             Rule::Exclude => "exclude",
             Rule::Include => "include",
             Rule::Preset => "preset",
+            Rule::Shard => "shard",
             Rule::Kind => "kind",
             Rule::Marker => "marker",
             Rule::Settle => "settle",

@@ -12,6 +12,7 @@ use super::names::{self, Kind, compressed_suffix};
 use super::patterns::{PatternError, Patterns};
 use super::rule::Rule;
 use super::series::rotation;
+use super::shard::Shard;
 use super::standing::{Newest, Standing};
 use super::watch::{Preset, Watch};
 
@@ -32,6 +33,7 @@ pub(crate) struct Select {
     min_size: u64,
     leave_newest: usize,
     outputs_follow: bool,
+    shard: Option<Shard>,
     /// The watch's own folders, as far as they lie in the watched one: relative to that, and the reason why nothing in them is taken.
     own_folders: Vec<(PathBuf, Reason)>,
 }
@@ -56,12 +58,13 @@ impl Select {
             min_size: watch.min_size,
             leave_newest: watch.leave_newest,
             outputs_follow: watch.outputs_follow(),
+            shard: watch.shard,
             own_folders: own_folders(watch),
         })
     }
 
-    /// The rules for files below a folder that a person named: only those that hold everywhere.
-    pub(crate) fn everything() -> Self {
+    /// The rules for files below a folder that a person named: only those that hold everywhere, and of which shard they are.
+    pub(crate) fn everything(shard: Option<Shard>) -> Self {
         Select {
             preset: Preset::Inbox,
             recursive: true,
@@ -71,6 +74,7 @@ impl Select {
             min_size: 0,
             leave_newest: 0,
             outputs_follow: false,
+            shard,
             own_folders: Vec::new(),
         }
     }
@@ -85,6 +89,33 @@ impl Select {
         let asked = Asked::file(&path)?;
         let rules = Rule::OF_FOLDERS.iter().chain(&Rule::OF_NAMES);
         rules.copied().try_for_each(|rule| self.ask(rule, asked))
+    }
+
+    /// The same, whatever shard it falls to: what all agents on one folder have in common is judged alike by each.
+    ///
+    /// # Errors
+    ///
+    /// The reason why it is not.
+    pub(crate) fn file_of_any_shard(&self, relative: &Path) -> Result<(), Reason> {
+        match self.file(relative) {
+            Err(Reason::OtherShard { .. }) => Ok(()),
+            verdict => verdict,
+        }
+    }
+
+    /// Whether it is for this shard to look after a file of this path, taken or not.
+    pub(crate) fn is_of_shard(&self, relative: &Path) -> bool {
+        self.shard.is_none_or(|shard| shard.has(relative))
+    }
+
+    /// Whether it is for this shard to put right what a run left that was killed: with an original in quarantine, the one that the original
+    /// falls to, so that of agents which cannot see each other's locks none takes up what another is at.
+    pub(crate) fn is_leftover_of_shard(&self, relative: &Path) -> bool {
+        let original = relative.file_name().and_then(names::quarantined_original);
+        match original {
+            Some(original) => self.is_of_shard(&relative.with_file_name(original)),
+            None => self.is_of_shard(relative),
+        }
     }
 
     /// Whether files in this folder can be taken: a scan need not descend into any other, nor a watcher watch it. The watched folder
@@ -181,6 +212,13 @@ impl Select {
                 against(misses, Reason::NotIncluded)
             }
             Rule::Preset => self.ask_preset(name),
+            Rule::Shard => match self.shard.filter(|shard| !shard.has_bytes(path)) {
+                Some(own) => Err(Reason::OtherShard {
+                    of: own.other_of_bytes(path).to_string(),
+                    own: own.to_string(),
+                }),
+                None => Ok(()),
+            },
             // These are asked of the file itself.
             Rule::Kind
             | Rule::Marker
@@ -252,7 +290,7 @@ fn parts(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The path's bytes without empty parts and `.`, which are no names. A `..` stays, and is passed over as a dot-file.
-fn tidy(path: &Path) -> Cow<'_, [u8]> {
+pub(super) fn tidy(path: &Path) -> Cow<'_, [u8]> {
     let bytes = path.as_os_str().as_bytes();
     let is_name = |part: &&[u8]| !part.is_empty() && *part != b".";
     let mut parts = bytes.split(|&byte| byte == b'/');
@@ -318,245 +356,4 @@ fn resolve(path: &Path) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The table has a watch on each line that is not indented, and verdicts on names on those that are; its header says more.
-    #[test]
-    fn names_are_judged_as_the_table_says() {
-        let mut select = None;
-        for (line, text) in include_str!("cases/select.txt").lines().enumerate() {
-            let place = format!("cases/select.txt, line {}: {text:?}", line + 1);
-            if text.trim().is_empty() || text.trim_start().starts_with("# ") || text == "#" {
-                continue;
-            }
-            if !text.starts_with(' ') {
-                let compiled = Select::new(&parse_watch(text)).unwrap_or_else(|problem| panic!("{place}: {problem}"));
-                select = Some(compiled);
-                continue;
-            }
-            let (expected, path) = text
-                .trim_start()
-                .split_once(' ')
-                .unwrap_or_else(|| panic!("{place}: no path"));
-            let select = select.as_ref().unwrap_or_else(|| panic!("{place}: no watch before it"));
-            assert_eq!(judge(select, path.trim_start()), expected, "{place}");
-        }
-    }
-
-    fn parse_watch(text: &str) -> Watch {
-        let mut words = text.split_whitespace();
-        let preset = match words.next() {
-            Some("inbox") => Preset::Inbox,
-            Some("rotated-logs") => Preset::RotatedLogs,
-            Some("static-assets") => Preset::StaticAssets,
-            other => panic!("no such preset: {other:?}"),
-        };
-        words.fold(Watch::new("/srv/in", preset), |watch, word| {
-            match word.split_once('=') {
-                Some(("include", globs)) => watch.with_include(globs.split('|')),
-                Some(("exclude", globs)) => watch.with_exclude(globs.split('|')),
-                Some(("recursive", yes)) => watch.with_recursive(yes == "yes"),
-                Some(("marker", pattern)) => watch.with_marker(pattern),
-                Some(("leave-newest", number)) => watch.with_leave_newest(number.parse().expect("a number")),
-                Some(("output-dir", folder)) => watch.with_output_dir(folder),
-                Some(("done-dir", folder)) => watch.with_done_dir(folder),
-                Some(("failed-dir", folder)) => watch.with_failed_dir(folder),
-                _ => panic!("no such setting: {word}"),
-            }
-        })
-    }
-
-    fn judge(select: &Select, path: &str) -> String {
-        #[cfg(feature = "cli")]
-        explains_itself(select, path);
-        let verdict = match path.strip_suffix('/') {
-            Some(folder) => select.folder(Path::new(folder)),
-            None => select.file(Path::new(path)),
-        };
-        let name = path.rsplit('/').next().unwrap_or_default();
-        match verdict {
-            Ok(()) if select.standing(OsStr::new(name)).is_some() => "ask-siblings".to_owned(),
-            Ok(()) => "take".to_owned(),
-            Err(Reason::InProgress(pattern)) => format!("in-progress:{pattern}"),
-            Err(Reason::Excluded(glob)) => format!("excluded:{glob}"),
-            Err(reason) => reason.label().to_owned(),
-        }
-    }
-
-    /// The first rule that is against it is the reason, and all are asked.
-    #[cfg(feature = "cli")]
-    fn explains_itself(select: &Select, path: &str) {
-        let (answers, verdict) = match path.strip_suffix('/') {
-            Some(folder) => (
-                select.explain(Path::new(folder), true),
-                select.folder(Path::new(folder)),
-            ),
-            None => (select.explain(Path::new(path), false), select.file(Path::new(path))),
-        };
-        let first = answers.iter().find(|(_, answer)| answer.decides());
-        let first = first.map(|(_, answer)| answer.clone());
-        let expected = verdict.err().map(crate::policy::Answer::No);
-        assert!(answers.is_empty() || first == expected, "{path}: {answers:?}");
-        assert!([0, 4, 12].contains(&answers.len()), "{path}: {answers:?}");
-    }
-
-    #[test]
-    fn small_files_are_passed_over() {
-        let select = Select::new(&Watch::new("/srv/in", Preset::Inbox).with_min_size(256)).expect("no patterns");
-        assert_eq!(select.size(0), Err(Reason::Empty));
-        assert_eq!(select.size(255), Err(Reason::TooSmall));
-        assert_eq!(select.size(256), Ok(()));
-        assert_eq!(Select::everything().size(1), Ok(()));
-        assert_eq!(Select::everything().size(0), Err(Reason::Empty));
-    }
-
-    #[test]
-    fn a_bad_pattern_is_refused() {
-        let problem =
-            Select::new(&Watch::new("/srv/in", Preset::Inbox).with_exclude(["[a"])).expect_err("it is not closed");
-        assert_eq!(problem.glob, "[a");
-        let problem =
-            Select::new(&Watch::new("/srv/in", Preset::Inbox).with_marker(".done")).expect_err("it names no file");
-        assert_eq!(problem.glob, ".done");
-    }
-
-    #[test]
-    fn files_named_by_hand_are_asked_only_what_holds_everywhere() {
-        let select = Select::everything();
-        for (path, expected) in [
-            ("deep/er/app.log", Ok(())),
-            ("photo.tiff", Ok(())),
-            ("a.GZ", Err(Reason::CompressedSuffix("gz"))),
-            (".git/config", Err(Reason::DotFile)),
-            ("a.part", Err(Reason::InProgress("*.part"))),
-        ] {
-            assert_eq!(select.file(Path::new(path)), expected, "{path}");
-        }
-    }
-
-    #[test]
-    fn an_output_folder_is_found_inside_the_watched_one() {
-        for (root, folder, expected) in [
-            ("/srv/in", "archive", Some("archive")),
-            ("/srv/in", "./a//b/", Some("a/b")),
-            ("/srv/in", "a/../b", Some("b")),
-            ("/srv/in/", "/srv/in/archive", Some("archive")),
-            ("/srv/in", "/srv/input", None),
-            ("/srv/in", "/srv/out", None),
-            ("/srv/in", "../out", None),
-            ("/srv/in", "../in/out", Some("out")),
-            ("/srv/in", ".", None),
-            ("/srv/in", "/srv/in", None),
-            ("in", "archive", Some("archive")),
-            ("./in", "/elsewhere", None),
-            ("../in", "../out", None),
-            ("/", "/archive", Some("archive")),
-        ] {
-            assert_eq!(
-                inside(Path::new(root), Path::new(folder)),
-                expected.map(PathBuf::from),
-                "{folder} in {root}"
-            );
-        }
-    }
-
-    #[test]
-    fn names_of_any_bytes_are_judged() {
-        let bytes = |bytes: &'static [u8]| Path::new(OsStr::from_bytes(bytes));
-        let select = Select::everything();
-        assert_eq!(select.file(bytes(b"caf\xe9.csv")), Ok(()));
-        assert_eq!(select.file(bytes(b"a\nb")), Ok(()));
-        assert_eq!(select.file(bytes(b"\xff\xfe.gz")), Err(Reason::CompressedSuffix("gz")));
-        assert_eq!(select.file(bytes(b"\xff/\xff.part")), Err(Reason::InProgress("*.part")));
-        let rotated = Select::new(&Watch::new("/srv/in", Preset::RotatedLogs)).expect("no patterns");
-        assert_eq!(rotated.file(bytes(b"\xff.log.1")), Ok(()));
-        assert_eq!(rotated.file(bytes(b"\xff.log.\xb2")), Err(Reason::NotRotated));
-    }
-
-    #[test]
-    fn no_path_whatsoever_is_too_much() {
-        let seed = 0x5eed_0001_u64;
-        let mut random = Random(seed);
-        let watches = [Preset::Inbox, Preset::RotatedLogs, Preset::StaticAssets].map(|preset| {
-            let watch = Watch::new("/srv/in", preset)
-                .with_output_dir("out")
-                .with_exclude(["x*", "a/**", "[!a]/b?"]);
-            Select::new(&watch).expect("the patterns are valid")
-        });
-        for round in 0..20_000 {
-            let path = random.path();
-            let relative = Path::new(OsStr::from_bytes(&path));
-            let result = std::panic::catch_unwind(|| {
-                for select in &watches {
-                    let below_nothing_taken = relative.parent().is_some_and(|folder| select.folder(folder).is_err());
-                    assert!(
-                        !below_nothing_taken || select.file(relative).is_err(),
-                        "taken from a folder that is passed over"
-                    );
-                    let _ = (select.standing(relative.as_os_str()), select.folder(relative));
-                }
-            });
-            assert!(result.is_ok(), "seed {seed:#x}, round {round}: {}", path.escape_ascii());
-        }
-    }
-
-    /// Xorshift, to draw paths that often come close to those with a meaning.
-    struct Random(u64);
-
-    impl Random {
-        fn below(&mut self, bound: usize) -> usize {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            usize::try_from(self.0 >> 33).unwrap_or(0) % bound
-        }
-
-        fn path(&mut self) -> Vec<u8> {
-            const PARTS: &[&str] = &[
-                "/",
-                ".",
-                "..",
-                "-",
-                "_",
-                "~",
-                "#",
-                "@",
-                "$",
-                "*",
-                "a",
-                "app",
-                "lib",
-                "audit",
-                ".log",
-                ".so.",
-                ".txt",
-                ".gz",
-                ".dwindle-",
-                ".q",
-                ".part",
-                "1",
-                "12",
-                "2026",
-                "11",
-                "23",
-                "20261123",
-                "101112",
-                "1795392000",
-                "T",
-                "\0",
-                "\n",
-                "ä",
-                "99999999999999999999",
-            ];
-            let mut path = Vec::new();
-            for _ in 0..self.below(12) {
-                match self.below(8) {
-                    0 => path.push(u8::try_from(self.below(256)).unwrap_or(0)),
-                    _ => path.extend_from_slice(PARTS[self.below(PARTS.len())].as_bytes()),
-                }
-            }
-            path
-        }
-    }
-}
+mod tests;

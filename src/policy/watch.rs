@@ -6,6 +6,7 @@ use std::time::Duration;
 #[cfg(feature = "config")]
 use super::hooks::Hooks;
 use super::retention::Retention;
+use super::shard::Shard;
 use crate::model::{Format, Level};
 
 /// A named set of defaults for a [`Watch`].
@@ -97,6 +98,7 @@ pub struct Watch {
     pub(crate) retention: Retention,
     #[cfg(feature = "config")]
     pub(crate) hooks: Hooks,
+    pub(crate) shard: Option<Shard>,
 }
 
 impl Watch {
@@ -128,6 +130,7 @@ impl Watch {
             retention: Retention::default(),
             #[cfg(feature = "config")]
             hooks: Hooks::default(),
+            shard: None,
         }
     }
 
@@ -306,6 +309,16 @@ impl Watch {
     #[must_use]
     pub fn with_durable(mut self, durable: bool) -> Self {
         self.durable = durable;
+        self
+    }
+
+    /// Takes only the files that fall to this shard, so that several agents, on one host or on many, may share a folder. What stands beside a
+    /// file counts whatever shard it is of, and so do the outputs that limits are about; but what is removed, made anew or recovered is only
+    /// what belongs to a file of this shard. Agents of all N shards, with the same rules otherwise, do together what one without would do. A
+    /// file that is renamed may fall to another shard, which takes it as a file that has come. Default: all files.
+    #[must_use]
+    pub fn with_shard(mut self, shard: Shard) -> Self {
+        self.shard = Some(shard);
         self
     }
 

@@ -205,7 +205,7 @@ fn examine(
 fn same(
     question: &Question<'_>,
     name: &OsStr,
-    file: File,
+    mut file: File,
     check: &mut dyn FnMut() -> Result<(), Stopped>,
 ) -> Result<There, Stopped> {
     let failed = |step, cause: std::io::Error| Error::new(step, question.output.path_of(name), cause);
@@ -223,7 +223,7 @@ fn same(
         return Ok(There::OtherFile(status.fingerprint));
     }
     // Whoever published it locks it until the original is gone or the output taken back.
-    lock(&file).map_err(|stopped| match stopped {
+    lock(&mut file).map_err(|stopped| match stopped {
         Locked::ByAnother => Stopped::Changed,
         Locked::Failed(errno) => failed(Step::Look, errno.into()).into(),
     })?;

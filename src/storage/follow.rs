@@ -69,12 +69,12 @@ impl<'a> Pair<'a> {
     ///
     /// When something of it cannot be looked at, or the output not be removed.
     pub(crate) fn remove_outdated(&self) -> Result<Option<PathBuf>, Error> {
-        let Some((file, status)) = self.open_outdated()? else {
+        let Some((mut file, status)) = self.open_outdated()? else {
             return Ok(None);
         };
         let name = self.output_name();
         // Whoever is at work on it is not done.
-        match lock(&file) {
+        match lock(&mut file) {
             Ok(()) => {}
             Err(Locked::ByAnother) => return Ok(None),
             Err(Locked::Failed(errno)) => return Err(self.failed(Step::Look, errno.into())),

@@ -67,5 +67,5 @@ pub(crate) use syncs::Syncs;
 /// The rules that the tests below use: every file, in every subfolder.
 #[cfg(test)]
 fn select_everything() -> std::sync::Arc<crate::policy::Select> {
-    std::sync::Arc::new(crate::policy::Select::everything())
+    std::sync::Arc::new(crate::policy::Select::everything(None))
 }

@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, Dir, FileType, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
@@ -16,11 +17,16 @@ use super::lock::{Locked, lock};
 use super::place::Places;
 use super::quarantine::{cannot_move, move_numbered, put_back_beside};
 use super::ready::Candidate;
+use super::remote::remote_file_system;
 use super::status::Status;
 use super::stopped::Stopped;
 use super::temp::move_without_replacing;
 use crate::model::{Error, Format, Step};
 use crate::policy::{OnConflict, is_unpublished, quarantined_original};
+
+/// On a network file system, whose locks may not reach other hosts, an output without its own name is removed when nobody has written to it for
+/// this long. On which of them its maker is, its name does not tell, as that of an original in quarantine does (by its shard).
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// What became of something that an earlier run left.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,17 +99,21 @@ fn abandoned(parent: &Folder, name: &OsStr) -> Result<Option<Candidate>, Error> 
     if !is_file(parent.status(name)?) {
         return Ok(None);
     }
-    let file = match parent.open_file(name) {
+    let mut file = match parent.open_file(name) {
         Err(error) if is_gone(&error) => return Ok(None),
         file => file?,
     };
-    match lock(&file) {
+    match lock(&mut file) {
         Ok(()) => {}
         Err(Locked::ByAnother) => return Ok(None),
         Err(Locked::Failed(errno)) => return Err(Error::new(Step::Open, parent.path_of(name), errno)),
     }
     // Whoever was at it may have ended a moment ago, and the name have gone with that.
     let status = Status::of(&file).map_err(|errno| Error::new(Step::Look, parent.path_of(name), errno))?;
+    let quiet = status.fingerprint.quiet_for(SystemTime::now());
+    if is_unpublished(name) && remote_file_system(parent).is_some() && quiet < LONGEST_PAUSE {
+        return Ok(None);
+    }
     let named = parent.status(name)?;
     let is_same = named.is_some_and(|named| named.fingerprint == status.fingerprint);
     Ok((is_same && is_file(Some(status))).then(|| Candidate {

@@ -124,7 +124,9 @@ impl Scan {
         };
         match verdict {
             Err(Reason::OwnTemporary) if kind == FileType::RegularFile && is_leftover(&name) => {
-                batch.leftovers.push(relative);
+                if self.select.is_leftover_of_shard(&relative) {
+                    batch.leftovers.push(relative);
+                }
             }
             Err(reason) => tell(Sight::PassedOver(&relative, reason)),
             Ok(()) if kind == FileType::Directory => self.descend(&name, relative, tell),

@@ -97,7 +97,7 @@ impl Outputs<'_> {
         let (Some(parent), Some(name)) = (self.parent_of(&output.path), output.path.file_name()) else {
             return Ok(Removal::Left);
         };
-        let file = match parent.open_file(name) {
+        let mut file = match parent.open_file(name) {
             Err(error) if is_gone(&error) => return Ok(Removal::Left),
             file => file?,
         };
@@ -106,7 +106,7 @@ impl Outputs<'_> {
         if status.kind != FileType::RegularFile || kept(output.path.clone(), &status) != *output {
             return Ok(Removal::Left);
         }
-        if status.fingerprint.quiet_for(SystemTime::now()) < self.settle || lock(&file).is_err() {
+        if status.fingerprint.quiet_for(SystemTime::now()) < self.settle || lock(&mut file).is_err() {
             return Ok(Removal::Busy);
         }
         match (lease::take(&file), self.writer_check) {
@@ -143,9 +143,14 @@ impl Outputs<'_> {
         begins && Status::of(file).is_ok_and(|status| !lease::may_have_writer(file, &status.fingerprint))
     }
 
-    /// Whether this watch would have made it: from a name that it takes.
+    /// Whether it is for this shard to remove it.
+    pub(crate) fn is_of_shard(&self, output: &Kept) -> bool {
+        Self::original_path(&output.path).is_some_and(|original| self.select.is_of_shard(&original))
+    }
+
+    /// Whether this watch would have made it, or its agent for another shard: from a name that it takes.
     fn is_ours(&self, path: &Path) -> bool {
-        Self::original_path(path).is_some_and(|original| self.select.file(&original).is_ok())
+        Self::original_path(path).is_some_and(|original| self.select.file_of_any_shard(&original).is_ok())
     }
 
     /// Whether the original is not there: neither kept, nor about to be removed, nor another one of its name that has come.

@@ -13,7 +13,7 @@ use rustix::fs::{
 use rustix::io::{Errno, retry_on_intr};
 
 use super::dir::{Folder, is_gone};
-use super::lock::{Locked, lock};
+use super::lock::{Locked, lock, lock_own};
 use super::random;
 use super::status::Status;
 use crate::model::{Error, Fingerprint, Step};
@@ -82,7 +82,7 @@ impl Temp {
             private_name,
             name: name.to_owned(),
         };
-        match lock(&temp.file) {
+        match lock_own(&*temp.file) {
             Ok(()) => Ok(temp),
             Err(Locked::ByAnother) => Err(failed(Errno::WOULDBLOCK)),
             Err(Locked::Failed(errno)) => Err(failed(errno)),
@@ -172,13 +172,13 @@ impl Temp {
 
     /// Keeps whoever made the file that is to be replaced from relying on it. One that may not be opened is nobody's at work here.
     fn lock_replaced(&self, name: &OsStr, judged: &Fingerprint) -> Result<Result<Option<File>, Publication>, Error> {
-        let file = match self.folder.open_file(name) {
+        let mut file = match self.folder.open_file(name) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(Ok(None)),
             Err(error) if is_gone(&error) => return Ok(Err(Publication::NameTaken)),
             Err(error) => return Err(error),
         };
-        if let Err(Locked::ByAnother) = lock(&file) {
+        if let Err(Locked::ByAnother) = lock(&mut file) {
             return Ok(Err(Publication::Locked));
         }
         let is_judged = |status: Status| status.fingerprint == *judged;

@@ -168,7 +168,11 @@ impl<'a> Scene<'a> {
         let text = format!(
             "workers = 1\nshutdown-timeout = \"1s\"\n[[watch]]\npath = \"{path}\"\nsettle = \"{settle}\"\n{keys}\n"
         );
-        let config = self.sandbox.file("dwindle.toml", text);
+        let config = self.sandbox.path("dwindle.toml");
+        // Another agent may be reading it.
+        if fs::read(&config).ok().as_deref() != Some(text.as_bytes()) {
+            self.sandbox.file("dwindle.toml", text);
+        }
         Dwindle::new(self.sandbox).args(["run", "-c"]).args([config])
     }
 

@@ -24,6 +24,12 @@ impl Strace {
         }
     }
 
+    /// Of several that run at once each needs its own log.
+    pub(crate) fn logging_to(mut self, log: PathBuf) -> Self {
+        self.log = log;
+        self
+    }
+
     /// Only in calls on this path: by name, or by a descriptor that was opened by this name. Several are alternatives.
     pub(crate) fn on(mut self, path: &Path) -> Self {
         let path = path.to_str().expect("a path in a sandbox");

@@ -420,7 +420,7 @@ impl Simulation {
         let lost = Arc::new(AtomicBool::new(false));
         let events = Events::new(
             watch,
-            Arc::new(Select::everything()),
+            Arc::new(Select::everything(None)),
             agent.inbox.clone(),
             Arc::clone(&lost),
         );

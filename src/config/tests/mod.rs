@@ -126,4 +126,7 @@ fn a_level_is_on_the_scale_of_its_format() {
     );
     let refused = problems("[[watch]]\npath = \"/a\"\nformat = \"zip\"");
     assert!(refused.contains("expected \"gzip\" or \"zstd\""), "{refused}");
+    // Of which format the level is, nobody can tell then.
+    let refused = problems("[[watch]]\npath = \"/a\"\nformat = \"zip\"\nlevel = 19");
+    assert_eq!(refused.matches("error: ").count(), 1, "{refused}");
 }

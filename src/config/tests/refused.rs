@@ -226,7 +226,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "[log]\nformat = \"xml\"",
-        "2:10 wrong value for `format`: expected \"auto\", \"text\" or \"json\"",
+        "2:10 wrong value for `format`: expected \"auto\", \"text\", \"json\" or \"journald\"",
     ),
     (
         "[[watch]]\npath = \"/a\"\ninclude = [\"../b/*\"]",

@@ -38,14 +38,16 @@ impl Job {
         let (kind, source) = (self.kind, Escaped(&self.source));
         let program = Escaped(Path::new(&self.program));
         match self.start().and_then(|running| running.wait(self, aborted)) {
-            Err(error) => warn!(hook = kind, %source, "cannot run the {kind} hook {program} for {source}: {error}"),
+            Err(error) => {
+                warn!(name: "hook-failed", hook = kind, %source, "cannot run the {kind} hook {program} for {source}: {error}");
+            }
             Ok(Ended { status, because: None }) if status.success() => {
                 debug!(hook = kind, %source, "the {kind} hook for {source} is done");
                 return true;
             }
             Ok(Ended { status, because }) => {
                 let because = because.map(|why| format!("{why}; ")).unwrap_or_default();
-                warn!(hook = kind, %source, "the {kind} hook {program} for {source} failed: {because}{status}");
+                warn!(name: "hook-failed", hook = kind, %source, "the {kind} hook {program} for {source} failed: {because}{status}");
             }
         }
         false
@@ -74,7 +76,7 @@ impl Job {
 
     fn log(&self, line: &[u8]) {
         let (kind, source) = (self.kind, Escaped(&self.source));
-        info!(hook = kind, %source, "{kind}: {}", Escaped(Path::new(OsStr::from_bytes(line))));
+        info!(name: "hook-output", hook = kind, %source, "{kind}: {}", Escaped(Path::new(OsStr::from_bytes(line))));
     }
 }
 

@@ -1,32 +1,39 @@
-//! What happens, as log events on standard error: for people as text, for machines as JSON.
+//! What happens, as log events: on standard error for people as text and for machines as JSON, or in the journal with each field on its own.
 
+mod journal;
+mod kinds;
 mod observer;
 mod repeats;
 
 use std::env;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::DefaultFields;
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
 
+use journal::{Journal, JournalLayer};
 pub(crate) use observer::LogObserver;
 
 /// What log lines look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// What fits where they go: text.
+    /// What fits where they go: the journal where that reads standard error, and otherwise text.
     #[default]
     Auto,
     /// Lines for people.
     Text,
     /// A JSON object a line.
     Json,
+    /// To the systemd journal, each field on its own; text where there is none.
+    Journald,
 }
 
 /// When to use colours.
@@ -41,31 +48,44 @@ pub(crate) enum Color {
     Never,
 }
 
-/// Sends log events to standard error for as long as the returned guard lives; dropping it writes what still waits, for a second at most.
+/// Sends log events to standard error, or to the journal, for as long as the returned guard lives; dropping it writes what still waits, for a second at most.
 /// A second call has no effect.
 ///
 /// A thread of its own writes the lines. Where nobody reads them, they wait up to a bound and then are dropped: a log that is stuck must
 /// not stop the agent, and least of all its end.
 pub(crate) fn init(format: Format, level: LevelFilter, color: Color) -> WorkerGuard {
     const MOST_LINES: usize = 8192;
+    let lines = Look::Text {
+        time: !stderr_is_journal(),
+        color: match color {
+            Color::Auto => io::stderr().is_terminal() && !is_set("NO_COLOR"),
+            Color::Always => true,
+            Color::Never => false,
+        },
+    };
+    let wants_journal = format == Format::Journald || format == Format::Auto && stderr_is_journal();
+    let journal = wants_journal.then(|| Journal::connect(Path::new(journal::SOCKET), Box::new(io::stderr())));
+    let mut no_journal = None;
+    let (look, to): (Look, Box<dyn Write + Send>) = match journal {
+        Some(Ok(journal)) => (Look::Journal, Box::new(journal)),
+        Some(Err(why)) => {
+            no_journal = Some(why);
+            (lines, Box::new(io::stderr()))
+        }
+        None if format == Format::Json => (Look::Json, Box::new(io::stderr())),
+        None => (lines, Box::new(io::stderr())),
+    };
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(MOST_LINES)
         .thread_name("log")
-        .finish(io::stderr());
-    let look = match format {
-        Format::Json => Look::Json,
-        Format::Auto | Format::Text => Look::Text {
-            time: !stderr_is_journal(),
-            color: match color {
-                Color::Auto => io::stderr().is_terminal() && !is_set("NO_COLOR"),
-                Color::Always => true,
-                Color::Never => false,
-            },
-        },
-    };
+        .finish(to);
     // It fails only where there is one already.
     let _ = tracing::subscriber::set_global_default(subscriber(look, level, writer));
+    if let Some(why) = no_journal {
+        let socket = journal::SOCKET;
+        tracing::warn!(name: "no-journal", "the journal cannot be reached at {socket} ({why}): the log goes to standard error, as text");
+    }
     guard
 }
 
@@ -88,30 +108,38 @@ pub(crate) fn stepped(level: LevelFilter, steps: i16) -> LevelFilter {
 enum Look {
     Text { time: bool, color: bool },
     Json,
+    Journal,
 }
 
 fn subscriber<W>(look: Look, level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let lines = fmt::layer()
-        .with_target(false)
-        // It would be told on standard error, by a macro that panics where that is gone.
-        .log_internal_errors(false)
-        .with_writer(writer);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match look {
+        Look::Journal => Box::new(JournalLayer { writer }),
         Look::Json => {
-            let json = lines.json().flatten_event(true);
+            let json = lines_to(writer).json().flatten_event(true);
             Box::new(json.with_current_span(false).with_span_list(false))
         }
-        Look::Text { time: true, color } => Box::new(lines.with_ansi(color)),
-        Look::Text { time: false, color } => Box::new(lines.with_ansi(color).without_time()),
+        Look::Text { time: true, color } => Box::new(lines_to(writer).with_ansi(color)),
+        Look::Text { time: false, color } => Box::new(lines_to(writer).with_ansi(color).without_time()),
     };
     // What libraries do in detail helps nobody who runs dwindle.
     let ours = Targets::new()
         .with_target(env!("CARGO_PKG_NAME"), level)
         .with_default(level.min(LevelFilter::WARN));
     Registry::default().with(lines.with_filter(ours))
+}
+
+fn lines_to<W>(writer: W) -> fmt::Layer<Registry, DefaultFields, fmt::format::Format, W>
+where
+    W: for<'a> MakeWriter<'a> + 'static,
+{
+    fmt::layer()
+        .with_target(false)
+        // It would be told on standard error, by a macro that panics where that is gone.
+        .log_internal_errors(false)
+        .with_writer(writer)
 }
 
 fn is_set(variable: &str) -> bool {

@@ -1,5 +1,6 @@
 //! The agent's story as log events.
 
+use std::hash::Hash;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,14 +8,23 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use tracing::{debug, error, field, info, warn};
 
-use super::repeats::{Repeats, Verdict};
+use super::repeats::{MOST_FILES, MOST_WARNINGS, Repeats, Verdict};
 use crate::model::{Class, Error, Escaped, Failure, Observer, Reason, Report, Success, Surplus};
 
-/// Logs one event for each thing that the agent tells. A failure that repeats itself is logged once in ten minutes, and otherwise
+/// Logs one event for each thing that the agent tells. A failure or warning that repeats itself is logged once in ten minutes, and otherwise
 /// at level debug.
-#[derive(Default)]
 pub(crate) struct LogObserver {
     failures: Mutex<Repeats>,
+    warnings: Mutex<Repeats>,
+}
+
+impl Default for LogObserver {
+    fn default() -> Self {
+        LogObserver {
+            failures: Mutex::new(Repeats::of(MOST_FILES)),
+            warnings: Mutex::new(Repeats::of(MOST_WARNINGS)),
+        }
+    }
 }
 
 impl LogObserver {
@@ -25,7 +35,17 @@ impl LogObserver {
     fn is_news(&self, folder: &Path, source: Option<&Path>, error: &Error) -> bool {
         let verdict = self.failures().judge((folder, source), error, Instant::now());
         if verdict == Verdict::TooMany {
-            warn!("too many files fail to log each of them; -v does");
+            warn!(name: "too-many", "too many files fail to log each of them; -v does");
+        }
+        verdict == Verdict::News
+    }
+
+    /// The same of a warning, by what makes it another one.
+    fn is_new_warning(&self, what: impl Hash) -> bool {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let verdict = warnings.judge_again(what, Instant::now());
+        if verdict == Verdict::TooMany {
+            warn!(name: "too-many", "too many warnings to log each of them; -v does");
         }
         verdict == Verdict::News
     }
@@ -37,9 +57,9 @@ impl Observer for LogObserver {
         let verb = if native { "watching" } else { "polling" };
         let folder = Escaped(folder);
         if let Some(why) = why {
-            info!(watch = %folder, mode, "{verb} {folder}: {why}");
+            info!(name: "watching", watch = %folder, mode, "{verb} {folder}: {why}");
         } else {
-            info!(watch = %folder, mode, "{verb} {folder}");
+            info!(name: "watching", watch = %folder, mode, "{verb} {folder}");
         }
     }
 
@@ -49,19 +69,24 @@ impl Observer for LogObserver {
         let errno = error.errno();
         let class = error.class().as_str();
         if self.is_news(folder, None, error) {
-            warn!(%watch, step, errno, class, ?retry_in, "{error}");
+            warn!(name: "folder-lost", %watch, step, errno, class, ?retry_in, "{error}");
         } else {
-            debug!(%watch, step, errno, class, ?retry_in, "{error}");
+            debug!(name: "folder-lost", %watch, step, errno, class, ?retry_in, "{error}");
         }
     }
 
     fn folder_found(&self, folder: &Path) {
         self.failures().forget((folder, None::<&Path>));
-        info!(watch = %Escaped(folder), "{} is there again", Escaped(folder));
+        info!(name: "folder-found", watch = %Escaped(folder), "{} is there again", Escaped(folder));
     }
 
     fn rescanning(&self, folder: &Path, cause: &'static str) {
-        warn!(watch = %Escaped(folder), cause, "scanning {} again: {cause}", Escaped(folder));
+        let watch = Escaped(folder);
+        if self.is_new_warning((folder, cause)) {
+            warn!(name: "rescanning", %watch, cause, "scanning {watch} again: {cause}");
+        } else {
+            debug!(name: "rescanning", %watch, cause, "scanning {watch} again: {cause}");
+        }
     }
 
     fn compressed(&self, folder: &Path, source: &Path, success: &Success<'_>) {
@@ -69,6 +94,7 @@ impl Observer for LogObserver {
         let ms = u64::try_from(success.took.as_millis()).unwrap_or(u64::MAX);
         let output = success.output;
         info!(
+            name: "compressed",
             source = %Escaped(&folder.join(source)),
             output = %Escaped(&folder.join(output)),
             bytes_in = success.bytes_in,
@@ -83,6 +109,7 @@ impl Observer for LogObserver {
 
     fn withdrawn(&self, folder: &Path, source: &Path, output: &Path) {
         info!(
+            name: "withdrawn",
             source = %Escaped(&folder.join(source)),
             output = %Escaped(output),
             watch = %Escaped(folder),
@@ -93,6 +120,7 @@ impl Observer for LogObserver {
 
     fn skipped(&self, folder: &Path, source: &Path, reason: &Reason) {
         debug!(
+            name: "skipped",
             source = %Escaped(&folder.join(source)),
             reason = reason.label(),
             watch = %Escaped(folder),
@@ -113,50 +141,56 @@ impl Observer for LogObserver {
         if let Some(moved_to) = failure.moved_to {
             let moved_to = Escaped(moved_to);
             self.failures().forget((folder, Some(source)));
-            error!(source = %file, step, errno, class, %moved_to, %watch, "{error}; given up, and moved to {moved_to}");
+            error!(name: "given-up", source = %file, step, errno, class, %moved_to, %watch, "{error}; given up, and moved to {moved_to}");
         } else if failure.given_up && error.class() == Class::Transient {
-            error!(source = %file, step, errno, class, retry_in, %watch, "{error}; tried often enough to be given up");
+            error!(name: "given-up", source = %file, step, errno, class, retry_in, %watch, "{error}; tried often enough to be given up");
         } else if !self.is_news(folder, Some(source), error) {
-            debug!(source = %file, step, errno, class, retry_in, %watch, "{error}");
+            debug!(name: "failed", source = %file, step, errno, class, retry_in, %watch, "{error}");
         } else if error.class() == Class::Permanent {
-            error!(source = %file, step, errno, class, retry_in, %watch, "{error}");
+            error!(name: "failed", source = %file, step, errno, class, retry_in, %watch, "{error}");
         } else {
-            warn!(source = %file, step, errno, class, retry_in, %watch, "{error}");
+            warn!(name: "failed", source = %file, step, errno, class, retry_in, %watch, "{error}");
         }
     }
 
     fn removed(&self, folder: &Path, output: &Path, surplus: Surplus) {
         let reason = surplus.label();
-        info!(output = %Escaped(output), reason, watch = %Escaped(folder), "removed {}: {surplus}", within(folder, output));
+        info!(name: "removed", output = %Escaped(output), reason, watch = %Escaped(folder), "removed {}: {surplus}", within(folder, output));
     }
 
     fn paused(&self, folder: &Path, error: &Error, retry_in: Duration) {
-        let watch = Escaped(folder);
-        let errno = error.errno();
+        let (watch, errno) = (Escaped(folder), error.errno());
         let remedy = match errno.map(Errno::from_raw_os_error) {
             Some(Errno::ROFS) => "mount it read-write",
             Some(Errno::DQUOT) => "make room there, or raise the quota",
             _ => "make room there",
         };
-        warn!(
-            %watch,
-            errno,
-            ?retry_in,
+        let sentence = format!(
             "{watch} is paused, since every file would fail as this one did: {error}; {remedy}, and it goes on by itself"
         );
+        if self.is_new_warning((folder, "paused", errno)) {
+            warn!(name: "paused", %watch, errno, ?retry_in, "{sentence}");
+        } else {
+            debug!(name: "paused", %watch, errno, ?retry_in, "{sentence}");
+        }
     }
 
     fn warning(&self, message: &str) {
-        warn!("{message}");
+        if self.is_new_warning(message) {
+            warn!(name: "warning", "{message}");
+        } else {
+            debug!(name: "warning", "{message}");
+        }
     }
 
     fn draining(&self, pending: usize) {
         let files = if pending == 1 { "file" } else { "files" };
-        info!(pending, "stopping: {pending} {files} to finish");
+        info!(name: "stopping", pending, "stopping: {pending} {files} to finish");
     }
 
     fn finished(&self, report: &Report) {
         info!(
+            name: "finished",
             compressed = report.compressed,
             bytes_in = report.bytes_in,
             bytes_out = report.bytes_out,
@@ -348,5 +382,43 @@ mod tests {
         });
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert!(lines[1].contains("/in is there again"));
+    }
+
+    #[test]
+    fn repeated_warnings_rescans_and_pauses_are_told_once_and_a_flood_is_cut() {
+        let error = Error::new(Step::Write, "/in/a", io::Error::from_raw_os_error(28));
+        let story = |log: &LogObserver| {
+            for _ in 0..3 {
+                log.warning("a sentence");
+                log.rescanning(folder(), "overflow");
+                log.paused(folder(), &error, Duration::from_secs(1));
+            }
+            log.rescanning(Path::new("/other"), "overflow");
+        };
+        assert_eq!(lines(TEXT, LevelFilter::WARN, story).len(), 4);
+        assert_eq!(lines(TEXT, LevelFilter::DEBUG, story).len(), 10);
+        let flood = lines(TEXT, LevelFilter::WARN, |log| {
+            (0..10_000).for_each(|number| log.warning(&format!("about file {number}")));
+        });
+        assert_eq!(flood.len(), MOST_WARNINGS + 1);
+        assert!(flood.last().unwrap().contains("too many warnings"), "{flood:?}");
+    }
+
+    #[test]
+    fn json_is_an_object_a_line_with_the_time_as_rfc_3339_has_it() {
+        let lines = lines(Look::Json, LevelFilter::DEBUG, |log| {
+            compress(log, "a\nb\"c\\");
+            log.warning("two\nlines");
+            fail(log, 5, None);
+        });
+        assert_eq!(lines.len(), 3);
+        for line in lines {
+            let event: Value = serde_json::from_str(&line).unwrap();
+            let time = event["timestamp"].as_str().unwrap();
+            assert!(
+                time.parse::<jiff::Timestamp>().is_ok() && time.ends_with('Z') && time.contains('T'),
+                "{time}"
+            );
+        }
     }
 }

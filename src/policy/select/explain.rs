@@ -19,6 +19,8 @@ impl Select {
         };
         let of_names = if is_folder { &[][..] } else { &Rule::OF_NAMES };
         let rules = Rule::OF_FOLDERS.iter().chain(of_names);
+        // Most agents have no shard, and nobody who has none asks for it.
+        let rules = rules.filter(|rule| **rule != Rule::Shard || self.shard.is_some());
         let answer = |rule| match self.ask(rule, asked) {
             Ok(()) => Answer::Yes(self.describe(rule, asked)),
             Err(reason) => Answer::No(reason),
@@ -56,6 +58,9 @@ impl Select {
                 Preset::StaticAssets => "include says what is taken",
             }
             .to_owned(),
+            Rule::Shard => self.shard.map_or_else(String::new, |shard| {
+                format!("it falls to {shard}, which is asked about")
+            }),
             _ => String::new(),
         }
     }

@@ -136,7 +136,7 @@ fn an_output_that_its_maker_is_not_done_with_is_left_to_it() {
         scene.write("F", b"text");
         scene.write_gzip("F.gz", b"text");
         let maker = File::open(scene.path("F.gz")).unwrap();
-        crate::storage::lock::lock(&maker).unwrap();
+        crate::storage::lock::lock_own(&maker).unwrap();
         assert_eq!(scene.commit("F").unwrap(), Done::Changed, "{on_conflict:?}");
         assert_eq!(scene.names(), ["F", "F.gz"]);
         drop(maker);
@@ -167,7 +167,7 @@ fn an_output_that_its_maker_is_not_done_with_is_not_replaced() {
     scene.write("F", b"new text");
     scene.write_gzip("F.gz", b"old");
     let maker = File::open(scene.path("F.gz")).unwrap();
-    crate::storage::lock::lock(&maker).unwrap();
+    crate::storage::lock::lock_own(&maker).unwrap();
     assert_eq!(scene.commit("F").unwrap(), Done::Changed);
     assert_eq!(scene.unpacked("F.gz"), b"old");
     drop(maker);
@@ -184,7 +184,7 @@ fn an_output_is_locked_until_its_original_is_gone() {
     let mut temp = temp.sync().unwrap();
     temp.publish(OsStr::new("F.gz")).unwrap();
     let other = File::open(scene.path("F.gz")).unwrap();
-    assert!(crate::storage::lock::lock(&other).is_err());
+    assert!(crate::storage::lock::lock_own(&other).is_err());
     drop(temp);
-    assert!(crate::storage::lock::lock(&other).is_ok());
+    assert!(crate::storage::lock::lock_own(&other).is_ok());
 }

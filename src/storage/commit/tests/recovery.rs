@@ -72,7 +72,7 @@ fn what_somebody_is_at_is_left_to_him() {
 
     scene.write(UNPUBLISHED, b"half");
     let maker = File::open(scene.path(UNPUBLISHED)).unwrap();
-    crate::storage::lock::lock(&maker).unwrap();
+    crate::storage::lock::lock_own(&maker).unwrap();
     assert_eq!(recover_in(&scene, UNPUBLISHED, &mut Vec::new()), Recovered::Left);
     assert!(scene.path(UNPUBLISHED).exists());
 }
