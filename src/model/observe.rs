@@ -21,7 +21,7 @@ pub struct Success<'a> {
     pub since_ready: Duration,
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cli"))]
 impl Success<'_> {
     /// Of an output of which nothing more is known.
     pub(crate) fn to(output: &Path) -> Success<'_> {
