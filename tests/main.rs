@@ -23,6 +23,8 @@ mod file_systems;
 mod filter;
 /// The floors of `src/`: who may use whom.
 mod floors;
+/// Generated files that are committed: manual pages and completions.
+mod generated;
 /// What happens around the program and must not stop it.
 mod hardship;
 /// `dwindle run`: programs that are run when a file is done.
