@@ -41,6 +41,8 @@ mod marker;
 mod matrix;
 /// `dwindle run`: names that come again.
 mod names_again;
+/// What the .deb and the .rpm bring.
+mod packages;
 /// What is shipped beside the program: the systemd unit.
 mod packaging;
 /// `dwindle run`: what is never taken.
