@@ -92,7 +92,7 @@ _dwindle() {
                     return 0
                     ;;
                 --log-format)
-                    COMPREPLY=($(compgen -W "auto text json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto text json journald" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -138,7 +138,7 @@ _dwindle() {
                     return 0
                     ;;
                 --log-format)
-                    COMPREPLY=($(compgen -W "auto text json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto text json journald" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -180,7 +180,7 @@ _dwindle() {
                     return 0
                     ;;
                 --log-format)
-                    COMPREPLY=($(compgen -W "auto text json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto text json journald" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -195,7 +195,7 @@ _dwindle() {
             return 0
             ;;
         dwindle__subcmd__compress)
-            opts="-r -k -o -f -1 -2 -3 -4 -5 -6 -7 -8 -9 -c -j -v -q -h --recursive --keep --format --output-dir --force --json --fast --best --config --workers --level --verbose --quiet --log-format --color --help"
+            opts="-r -k -o -f -1 -2 -3 -4 -5 -6 -7 -8 -9 -c -j -v -q -h --recursive --keep --format --output-dir --force --shard --json --fast --best --config --workers --level --verbose --quiet --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -213,6 +213,10 @@ _dwindle() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --shard)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -234,7 +238,7 @@ _dwindle() {
                     return 0
                     ;;
                 --log-format)
-                    COMPREPLY=($(compgen -W "auto text json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto text json journald" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -249,12 +253,16 @@ _dwindle() {
             return 0
             ;;
         dwindle__subcmd__explain)
-            opts="-c -j -v -q -h --config --workers --level --verbose --quiet --log-format --color --help"
+            opts="-c -j -v -q -h --shard --config --workers --level --verbose --quiet --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --shard)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -276,7 +284,7 @@ _dwindle() {
                     return 0
                     ;;
                 --log-format)
-                    COMPREPLY=($(compgen -W "auto text json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto text json journald" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -430,7 +438,7 @@ _dwindle() {
                     return 0
                     ;;
                 --log-format)
-                    COMPREPLY=($(compgen -W "auto text json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto text json journald" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -445,12 +453,16 @@ _dwindle() {
             return 0
             ;;
         dwindle__subcmd__run)
-            opts="-c -j -v -q -h --once --dry-run --json --config --workers --level --verbose --quiet --log-format --color --help"
+            opts="-c -j -v -q -h --once --dry-run --shard --json --config --workers --level --verbose --quiet --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --shard)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -472,7 +484,7 @@ _dwindle() {
                     return 0
                     ;;
                 --log-format)
-                    COMPREPLY=($(compgen -W "auto text json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto text json journald" -- "${cur}"))
                     return 0
                     ;;
                 --color)

@@ -27,9 +27,10 @@ end
 complete -c dwindle -n "__fish_dwindle_needs_command" -s c -l config -d 'Configuration file(s) instead of those in /etc/dwindle' -r -F
 complete -c dwindle -n "__fish_dwindle_needs_command" -s j -l workers -d 'Compress N files at a time [default: as many as there are CPUs]' -r
 complete -c dwindle -n "__fish_dwindle_needs_command" -l level -d 'Compression level, 1 (fastest) to 9 (smallest) [default: 6]; with --format zstd to 19 [default: 3]' -r
-complete -c dwindle -n "__fish_dwindle_needs_command" -l log-format -d 'What log lines look like' -r -f -a "auto\t'What fits where they go: text'
+complete -c dwindle -n "__fish_dwindle_needs_command" -l log-format -d 'What log lines look like' -r -f -a "auto\t'What fits where they go: the journal where that reads standard error, and otherwise text'
 text\t'Lines for people'
-json\t'A JSON object a line'"
+json\t'A JSON object a line'
+journald\t'To the systemd journal, each field on its own; text where there is none'"
 complete -c dwindle -n "__fish_dwindle_needs_command" -l color -d 'Use colours; auto: on a terminal, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless the variable `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -44,12 +45,14 @@ complete -c dwindle -n "__fish_dwindle_needs_command" -f -a "explain" -d 'Say of
 complete -c dwindle -n "__fish_dwindle_needs_command" -f -a "completions" -d 'Print the script that completes command lines in a shell'
 complete -c dwindle -n "__fish_dwindle_needs_command" -f -a "man" -d 'Print a manual page'
 complete -c dwindle -n "__fish_dwindle_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c dwindle -n "__fish_dwindle_using_subcommand run" -l shard -d 'Only the files whose relative paths fall to part I of N, so that N hosts can share a folder' -r
 complete -c dwindle -n "__fish_dwindle_using_subcommand run" -s c -l config -d 'Configuration file(s) instead of those in /etc/dwindle' -r -F
 complete -c dwindle -n "__fish_dwindle_using_subcommand run" -s j -l workers -d 'Compress N files at a time [default: as many as there are CPUs]' -r
 complete -c dwindle -n "__fish_dwindle_using_subcommand run" -l level -d 'Compression level, 1 (fastest) to 9 (smallest) [default: 6]; with --format zstd to 19 [default: 3]' -r
-complete -c dwindle -n "__fish_dwindle_using_subcommand run" -l log-format -d 'What log lines look like' -r -f -a "auto\t'What fits where they go: text'
+complete -c dwindle -n "__fish_dwindle_using_subcommand run" -l log-format -d 'What log lines look like' -r -f -a "auto\t'What fits where they go: the journal where that reads standard error, and otherwise text'
 text\t'Lines for people'
-json\t'A JSON object a line'"
+json\t'A JSON object a line'
+journald\t'To the systemd journal, each field on its own; text where there is none'"
 complete -c dwindle -n "__fish_dwindle_using_subcommand run" -l color -d 'Use colours; auto: on a terminal, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless the variable `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -62,12 +65,14 @@ complete -c dwindle -n "__fish_dwindle_using_subcommand run" -s h -l help -d 'Pr
 complete -c dwindle -n "__fish_dwindle_using_subcommand compress" -l format -d 'What to compress to: gzip makes FILE.gz, zstd makes FILE.zst [default: gzip]' -r -f -a "gzip\t''
 zstd\t''"
 complete -c dwindle -n "__fish_dwindle_using_subcommand compress" -s o -l output-dir -d 'Put the compressed files into DIR instead of beside the originals' -r -F
+complete -c dwindle -n "__fish_dwindle_using_subcommand compress" -l shard -d 'With -r: only the files whose paths in their folder fall to part I of N, so that N hosts can share it' -r
 complete -c dwindle -n "__fish_dwindle_using_subcommand compress" -s c -l config -d 'Configuration file(s) instead of those in /etc/dwindle' -r -F
 complete -c dwindle -n "__fish_dwindle_using_subcommand compress" -s j -l workers -d 'Compress N files at a time [default: as many as there are CPUs]' -r
 complete -c dwindle -n "__fish_dwindle_using_subcommand compress" -l level -d 'Compression level, 1 (fastest) to 9 (smallest) [default: 6]; with --format zstd to 19 [default: 3]' -r
-complete -c dwindle -n "__fish_dwindle_using_subcommand compress" -l log-format -d 'What log lines look like' -r -f -a "auto\t'What fits where they go: text'
+complete -c dwindle -n "__fish_dwindle_using_subcommand compress" -l log-format -d 'What log lines look like' -r -f -a "auto\t'What fits where they go: the journal where that reads standard error, and otherwise text'
 text\t'Lines for people'
-json\t'A JSON object a line'"
+json\t'A JSON object a line'
+journald\t'To the systemd journal, each field on its own; text where there is none'"
 complete -c dwindle -n "__fish_dwindle_using_subcommand compress" -l color -d 'Use colours; auto: on a terminal, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless the variable `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -91,21 +96,24 @@ complete -c dwindle -n "__fish_dwindle_using_subcommand check" -l logrotate -d '
 complete -c dwindle -n "__fish_dwindle_using_subcommand check" -s c -l config -d 'Configuration file(s) instead of those in /etc/dwindle' -r -F
 complete -c dwindle -n "__fish_dwindle_using_subcommand check" -s j -l workers -d 'Compress N files at a time [default: as many as there are CPUs]' -r
 complete -c dwindle -n "__fish_dwindle_using_subcommand check" -l level -d 'Compression level, 1 (fastest) to 9 (smallest) [default: 6]; with --format zstd to 19 [default: 3]' -r
-complete -c dwindle -n "__fish_dwindle_using_subcommand check" -l log-format -d 'What log lines look like' -r -f -a "auto\t'What fits where they go: text'
+complete -c dwindle -n "__fish_dwindle_using_subcommand check" -l log-format -d 'What log lines look like' -r -f -a "auto\t'What fits where they go: the journal where that reads standard error, and otherwise text'
 text\t'Lines for people'
-json\t'A JSON object a line'"
+json\t'A JSON object a line'
+journald\t'To the systemd journal, each field on its own; text where there is none'"
 complete -c dwindle -n "__fish_dwindle_using_subcommand check" -l color -d 'Use colours; auto: on a terminal, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless the variable `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
 complete -c dwindle -n "__fish_dwindle_using_subcommand check" -s v -l verbose -d 'Log more: -v what is skipped, -vv everything'
 complete -c dwindle -n "__fish_dwindle_using_subcommand check" -s q -l quiet -d 'Log less: -q warnings and errors, -qq errors, -qqq nothing'
 complete -c dwindle -n "__fish_dwindle_using_subcommand check" -s h -l help -d 'Print help'
+complete -c dwindle -n "__fish_dwindle_using_subcommand explain" -l shard -d 'As an agent with this --shard would have it' -r
 complete -c dwindle -n "__fish_dwindle_using_subcommand explain" -s c -l config -d 'Configuration file(s) instead of those in /etc/dwindle' -r -F
 complete -c dwindle -n "__fish_dwindle_using_subcommand explain" -s j -l workers -d 'Compress N files at a time [default: as many as there are CPUs]' -r
 complete -c dwindle -n "__fish_dwindle_using_subcommand explain" -l level -d 'Compression level, 1 (fastest) to 9 (smallest) [default: 6]; with --format zstd to 19 [default: 3]' -r
-complete -c dwindle -n "__fish_dwindle_using_subcommand explain" -l log-format -d 'What log lines look like' -r -f -a "auto\t'What fits where they go: text'
+complete -c dwindle -n "__fish_dwindle_using_subcommand explain" -l log-format -d 'What log lines look like' -r -f -a "auto\t'What fits where they go: the journal where that reads standard error, and otherwise text'
 text\t'Lines for people'
-json\t'A JSON object a line'"
+json\t'A JSON object a line'
+journald\t'To the systemd journal, each field on its own; text where there is none'"
 complete -c dwindle -n "__fish_dwindle_using_subcommand explain" -l color -d 'Use colours; auto: on a terminal, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless the variable `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -115,9 +123,10 @@ complete -c dwindle -n "__fish_dwindle_using_subcommand explain" -s h -l help -d
 complete -c dwindle -n "__fish_dwindle_using_subcommand completions" -s c -l config -d 'Configuration file(s) instead of those in /etc/dwindle' -r -F
 complete -c dwindle -n "__fish_dwindle_using_subcommand completions" -s j -l workers -d 'Compress N files at a time [default: as many as there are CPUs]' -r
 complete -c dwindle -n "__fish_dwindle_using_subcommand completions" -l level -d 'Compression level, 1 (fastest) to 9 (smallest) [default: 6]; with --format zstd to 19 [default: 3]' -r
-complete -c dwindle -n "__fish_dwindle_using_subcommand completions" -l log-format -d 'What log lines look like' -r -f -a "auto\t'What fits where they go: text'
+complete -c dwindle -n "__fish_dwindle_using_subcommand completions" -l log-format -d 'What log lines look like' -r -f -a "auto\t'What fits where they go: the journal where that reads standard error, and otherwise text'
 text\t'Lines for people'
-json\t'A JSON object a line'"
+json\t'A JSON object a line'
+journald\t'To the systemd journal, each field on its own; text where there is none'"
 complete -c dwindle -n "__fish_dwindle_using_subcommand completions" -l color -d 'Use colours; auto: on a terminal, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless the variable `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -127,9 +136,10 @@ complete -c dwindle -n "__fish_dwindle_using_subcommand completions" -s h -l hel
 complete -c dwindle -n "__fish_dwindle_using_subcommand man" -s c -l config -d 'Configuration file(s) instead of those in /etc/dwindle' -r -F
 complete -c dwindle -n "__fish_dwindle_using_subcommand man" -s j -l workers -d 'Compress N files at a time [default: as many as there are CPUs]' -r
 complete -c dwindle -n "__fish_dwindle_using_subcommand man" -l level -d 'Compression level, 1 (fastest) to 9 (smallest) [default: 6]; with --format zstd to 19 [default: 3]' -r
-complete -c dwindle -n "__fish_dwindle_using_subcommand man" -l log-format -d 'What log lines look like' -r -f -a "auto\t'What fits where they go: text'
+complete -c dwindle -n "__fish_dwindle_using_subcommand man" -l log-format -d 'What log lines look like' -r -f -a "auto\t'What fits where they go: the journal where that reads standard error, and otherwise text'
 text\t'Lines for people'
-json\t'A JSON object a line'"
+json\t'A JSON object a line'
+journald\t'To the systemd journal, each field on its own; text where there is none'"
 complete -c dwindle -n "__fish_dwindle_using_subcommand man" -l color -d 'Use colours; auto: on a terminal, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless the variable `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"

@@ -101,9 +101,9 @@ const TOP: &[Key] = &[
 const LOG: &[Key] = &[
     key(
         "format",
-        "\"auto\", \"text\", \"json\"",
+        "\"auto\", \"text\", \"json\", \"journald\"",
         Value("\"auto\""),
-        "What log lines look like; auto is whatever fits the place where they go.",
+        "What log lines look like; auto is journald where the journal reads standard error, and otherwise text.",
         "\"json\"",
     ),
     key(

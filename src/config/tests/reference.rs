@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{DOCUMENTATION, EXAMPLE, parse};
 use crate::config::file::{LOG_KEYS, TOP_KEYS, WATCH_KEYS};
 use crate::config::reference::{Key, PRESETS, Standard, TABLES, Table};
-use crate::policy::{Hooks, Preset, Watch};
+use crate::policy::{Preset, Watch};
 
 /// The keys of each table, as the parser knows them.
 const KNOWN: &[(&str, &[&str])] = &[("", TOP_KEYS), ("[log]", LOG_KEYS), ("[[watch]]", WATCH_KEYS)];
@@ -66,7 +66,6 @@ fn defaults_are_those_of_each_preset() {
         let mut file = parse(&text).unwrap_or_else(|problems| panic!("{}", problems[0]));
         let entry = file.watches.remove(0);
         assert_eq!(entry.watch, Watch::new("/srv", preset));
-        assert_eq!(entry.hooks, Hooks::default());
     }
 }
 
