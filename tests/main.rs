@@ -23,6 +23,8 @@ mod file_systems;
 mod filter;
 /// The floors of `src/`: who may use whom.
 mod floors;
+/// Generated files that are committed: manual pages and completions.
+mod generated;
 /// What happens around the program and must not stop it.
 mod hardship;
 /// `dwindle run`: programs that are run when a file is done.
@@ -39,6 +41,8 @@ mod marker;
 mod matrix;
 /// `dwindle run`: names that come again.
 mod names_again;
+/// What the .deb and the .rpm bring.
+mod packages;
 /// What is shipped beside the program: the systemd unit.
 mod packaging;
 /// `dwindle run`: what is never taken.

@@ -12,6 +12,7 @@ use clap::{ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches,
 use clap_complete::Shell;
 
 use super::level::{LevelDigit, check_level, format_parser, parse_level};
+use super::man::Page;
 use super::variables::{forget_variable, name_variable};
 use super::version;
 use crate::daemon::logging::{Color, Format as LogFormat};
@@ -134,8 +135,17 @@ pub(crate) enum Action {
         #[arg(hide_possible_values = true)]
         shell: Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print a manual page
+    Man {
+        /// dwindle, for dwindle(1), or dwindle.toml, for dwindle.toml(5) [default: dwindle]
+        #[arg(
+            value_enum,
+            default_value = "dwindle",
+            hide_default_value = true,
+            hide_possible_values = true
+        )]
+        page: Page,
+    },
 }
 
 /// `dwindle run`.
@@ -461,7 +471,13 @@ mod tests {
                 }),
             ),
             ("dwindle completions zsh", Action::Completions { shell: Shell::Zsh }),
-            ("dwindle man", Action::Man),
+            ("dwindle man", Action::Man { page: Page::Program }),
+            (
+                "dwindle man dwindle.toml",
+                Action::Man {
+                    page: Page::Configuration,
+                },
+            ),
         ];
         for (line, action) in table {
             assert_eq!(parse(line).unwrap().command, action, "{line}");

@@ -1,18 +1,34 @@
-//! `dwindle man`: the whole program on one page, dwindle(1).
+//! `dwindle man`: the manual pages, dwindle(1) with the whole program, and dwindle.toml(5).
+
+mod configuration;
 
 use std::io;
 
-use clap::Command;
+use clap::{Command, ValueEnum};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::{args, version};
 
+/// A manual page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Page {
+    #[default]
+    #[value(name = "dwindle")]
+    Program,
+    #[value(name = "dwindle.toml")]
+    Configuration,
+}
+
 /// The page in roff, the same for every build of a version.
-pub(crate) fn page() -> Vec<u8> {
-    let mut page = Vec::new();
-    write_page(&mut page).expect("memory can be written to");
-    page
+pub(crate) fn page(page: Page) -> Vec<u8> {
+    let mut roff = Vec::new();
+    let written = match page {
+        Page::Program => write_page(&mut roff),
+        Page::Configuration => configuration::write_page(&mut roff),
+    };
+    written.expect("memory can be written to");
+    roff
 }
 
 const DESCRIPTION: &[&str] = &[
@@ -45,7 +61,7 @@ const EXIT_STATUS: &[(&str, &str)] = &[
 const FILES: &[(&str, &str)] = &[
     (
         "/etc/dwindle/config.toml",
-        "The configuration, unless another is named.",
+        "The configuration, unless another is named: dwindle.toml(5).",
     ),
     (
         "/etc/dwindle/conf.d/*.toml",
@@ -72,7 +88,11 @@ fn write_page(page: &mut Vec<u8>) -> io::Result<()> {
     definitions("EXIT STATUS", EXIT_STATUS).to_writer(page)?;
     definitions("FILES", FILES).to_writer(page)?;
     definitions("EXAMPLES", args::EXAMPLES).to_writer(page)?;
-    paragraphs("SEE ALSO", &["gzip(1), zstd(1), logrotate(8), inotify(7)"]).to_writer(page)
+    paragraphs(
+        "SEE ALSO",
+        &["dwindle.toml(5), gzip(1), zstd(1), logrotate(8), inotify(7)"],
+    )
+    .to_writer(page)
 }
 
 /// The program with what the help leaves out for brevity: which variable stands for an option.
@@ -130,7 +150,7 @@ mod tests {
     use super::*;
 
     fn text() -> String {
-        String::from_utf8(page()).unwrap().replace("\\-", "-")
+        String::from_utf8(page(Page::Program)).unwrap().replace("\\-", "-")
     }
 
     #[test]

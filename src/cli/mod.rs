@@ -50,7 +50,7 @@ fn execute(cli: &Cli) -> Exit {
         Action::Check(arguments) => check::run(&cli.common.config, arguments),
         Action::Explain(arguments) => explain::run(&cli.common.config, arguments),
         Action::Completions { shell } => printed(print::bytes(&completions::script(*shell))),
-        Action::Man => printed(print::bytes(&man::page())),
+        Action::Man { page } => printed(print::bytes(&man::page(*page))),
     };
     result.unwrap_or_else(|error| {
         print::complain(format_args!("{error:#}"));

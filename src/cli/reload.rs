@@ -204,7 +204,7 @@ fn tell(plan: &Plan, came: &[(Watch, WatchId)]) {
 fn sentences(unusable: Unusable) -> Refusal {
     match unusable {
         Unusable::Wrong(problems) => problems.iter().map(sentence).collect(),
-        Unusable::Empty(sentence) => vec![sentence.to_owned()],
+        Unusable::Empty(sentence) => vec![sentence],
     }
 }
 

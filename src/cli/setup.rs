@@ -43,7 +43,7 @@ pub(super) fn read(files: &[PathBuf], overrides: Overrides, watches: Option<Vec<
             None
         }
         Err(Unusable::Empty(sentence)) => {
-            print::complain(sentence);
+            print::complain(&sentence);
             None
         }
     }
@@ -83,7 +83,7 @@ impl Overrides {
 pub(super) enum Unusable {
     Wrong(Vec<Diagnostic>),
     /// Nothing is to be watched; what to do about it.
-    Empty(&'static str),
+    Empty(String),
 }
 
 /// The configuration in these files, or in those at the default place, with what the command line says instead. Blocks, and prints nothing.
@@ -147,10 +147,13 @@ pub(super) fn teller(files: &[PathBuf]) -> OsString {
     files.iter().map(whole).collect::<Vec<_>>().join(OsStr::new(", "))
 }
 
-fn nothing_to_watch(files: &[PathBuf]) -> &'static str {
-    if files.is_empty() {
-        "there is nothing to watch: name a folder (dwindle run DIR), a configuration (-c FILE), or write /etc/dwindle/config.toml"
-    } else {
-        "there is nothing to watch: the configuration has no [[watch]]"
+fn nothing_to_watch(files: &[PathBuf]) -> String {
+    match files.first() {
+        None => "there is nothing to watch: name a folder (dwindle run DIR), a configuration (-c FILE), or write /etc/dwindle/config.toml"
+            .to_owned(),
+        Some(file) => format!(
+            "there is nothing to watch: the configuration has no [[watch]]. Add that line to {}, and below it one like path = \"/srv/inbox\"",
+            Escaped(file)
+        ),
     }
 }

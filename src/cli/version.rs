@@ -36,4 +36,19 @@ mod tests {
         assert!(commit == "unknown" || commit.len() <= 9, "{commit}");
         assert_eq!(features, "cli libdeflate smol watch config zstd)");
     }
+
+    #[test]
+    fn knows_every_feature_of_the_package() {
+        let (_, features) = include_str!("../../Cargo.toml").split_once("[features]\n").unwrap();
+        let (features, _) = features.split_once("\n[").unwrap();
+        let named = features
+            .lines()
+            .filter_map(|line| line.split_once(" = ["))
+            .map(|(name, _)| name);
+        let mut named: Vec<&str> = named.filter(|name| *name != "default").collect();
+        let mut known: Vec<&str> = FEATURES.iter().map(|(name, _)| *name).collect();
+        named.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(known, named);
+    }
 }

@@ -1,7 +1,8 @@
 //! Floor 4: the TOML configuration. Reads and merges its files, says what is wrong with them and where, and warns of what is legal but
 //! unlikely to be meant.
 //!
-//! The keys, their defaults and their meaning are described in `docs/configuration.md`, and shown in `config.example.toml`.
+//! The keys, their defaults and their meaning are described in `docs/configuration.md`, shown in `config.example.toml`, and told by
+//! dwindle.toml(5), of which `reference` has the text.
 
 mod advice;
 mod beside_logrotate;
@@ -10,6 +11,7 @@ mod file;
 mod links;
 mod load;
 mod logrotate;
+mod reference;
 mod section;
 mod values;
 
@@ -24,6 +26,7 @@ use crate::policy::Watch;
 pub(crate) use beside_logrotate::warn_beside_logrotate;
 pub(crate) use diagnostic::Diagnostic;
 pub(crate) use load::{load, nothing_watched};
+pub(crate) use reference::{Key, PRESETS, Standard, TABLES, Table};
 
 /// The whole configuration, with defaults for what no file says.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,12 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{EXAMPLE, parse, problems, watch};
+use super::{DOCUMENTATION, EXAMPLE, parse, problems, watch};
 use crate::config::file::{LOG_KEYS, TOP_KEYS, WATCH_KEYS};
 use crate::config::{Config, Log};
 use crate::policy::{Preset, Watch};
-
-const DOCUMENTATION: &str = include_str!("../../../docs/configuration.md");
 
 #[test]
 fn the_example_is_exactly_the_defaults() {

@@ -2,6 +2,7 @@
 
 mod damage;
 mod documents;
+mod reference;
 mod refused;
 
 use std::fmt::Write as _;
@@ -12,6 +13,7 @@ use super::file::{self, File};
 use crate::policy::{OnConflict, Preset, Watch, WatcherChoice, WriterCheck};
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
+const DOCUMENTATION: &str = include_str!("../../../docs/configuration.md");
 
 fn parse(text: &str) -> Result<File, Vec<Diagnostic>> {
     file::parse(Path::new("/etc/dwindle/config.toml"), text)
