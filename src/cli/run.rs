@@ -25,7 +25,7 @@ use crate::daemon::manager::Manager;
 use crate::daemon::signals::{OnHangUp, Signal, Signals};
 use crate::model::{Escaped, Report};
 use crate::policy::{Preset, Shard, Watch};
-use crate::runtime::{BoxFuture, Runtime, Smol, race, unblock};
+use crate::runtime::{BoxFuture, Runtime, Smol, block_on, race, unblock};
 
 /// Runs the command to its end.
 pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
@@ -98,7 +98,7 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
     if !arguments.once {
         builder = builder.watcher(Arc::new(NotifyWatcher));
     }
-    let ended = smol::block_on(live(Life {
+    let ended = block_on(live(Life {
         builder,
         config,
         files: reloads.then(|| (common.config.clone(), overrides)),
