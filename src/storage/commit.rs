@@ -25,6 +25,7 @@ use super::remote::is_in_memory;
 use super::retire::Output;
 use super::stopped::Stopped;
 use super::temp::Temp;
+use super::write_behind::WriteBehind;
 use crate::codec::{self, CompressError, Header, Helpers, Packed, VerifyError};
 use crate::model::{Error, Level, Reason, Step};
 use crate::policy::OnConflict;
@@ -175,7 +176,8 @@ impl Commit<'_> {
         };
         let cache = Cache::of_original(&candidate.status, plan.keep_original);
         let source = FromStart::sized(&candidate.file, size).with_cache(cache);
-        let result = codec::compress(source, temp.file(), &header, plan.level, self.caller.helpers, |bytes| {
+        let sink = WriteBehind::of(temp.file(), plan.durable);
+        let result = codec::compress(source, sink, &header, plan.level, self.caller.helpers, |bytes| {
             (self.caller.progress)(bytes);
             if bytes > size {
                 return Err(Stopped::Changed);
