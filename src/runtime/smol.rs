@@ -33,6 +33,11 @@ impl Smol {
     ///
     /// When the system refuses the thread.
     pub fn new() -> io::Result<Self> {
+        Self::with_rest(None)
+    }
+
+    /// The same, and what to do on the last thread for blocking work when that ends, since there has been none for ten seconds.
+    pub(crate) fn with_rest(at_rest: Option<fn()>) -> io::Result<Self> {
         let executor = Arc::new(Executor::new());
         let timers = Arc::new(Timers::default());
         let (stop, stopped) = async_channel::bounded::<()>(1);
@@ -43,7 +48,7 @@ impl Smol {
         Ok(Smol {
             executor,
             timers,
-            pool: Arc::default(),
+            pool: Arc::new(Pool::new(at_rest)),
             stop: Some(stop),
             thread: Some(thread),
         })
