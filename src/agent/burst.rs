@@ -14,8 +14,11 @@ use super::pace::Pace;
 use super::pool::{Progress, Task, Worked};
 use super::retire::Retiree;
 
-/// No further task is begun in a burst that has gone on for so long.
-const LONGEST: Duration = Duration::from_millis(1);
+/// No further task is begun in a burst after one that took so long,
+const LONG: Duration = Duration::from_millis(1);
+
+/// nor in one that has gone on for so long.
+const LONGEST: Duration = Duration::from_millis(10);
 
 /// A worker's place: where its tasks come from, and where they go.
 pub(super) struct Bench<K, R> {
@@ -43,9 +46,10 @@ impl<K: Clone, R> Bench<K, R> {
         loop {
             let mut outcome = self.work(task);
             let now = self.runtime.now();
-            self.pace.note(now.saturating_duration_since(task_began));
+            let took = now.saturating_duration_since(task_began);
+            self.pace.note(took);
             task_began = now;
-            let is_over = now.saturating_duration_since(began) >= LONGEST;
+            let is_over = took >= LONG || now.saturating_duration_since(began) >= LONGEST;
             if is_over || self.tasks.is_empty() || !self.hand_on(&mut outcome) {
                 return outcome;
             }

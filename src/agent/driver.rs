@@ -154,8 +154,14 @@ impl Driver {
 
     async fn next_input(&mut self) -> Input {
         let Channels { inbox, commands, .. } = &self.channels;
+        let worked = async {
+            match self.pool.results.next().await {
+                Some(progress) => Input::Worked(progress),
+                None => std::future::pending().await,
+            }
+        };
         let mut inputs: Vec<BoxFuture<'_, Input>> = vec![
-            Box::pin(receive(&self.pool.results, Input::Worked)),
+            Box::pin(worked),
             Box::pin(receive(&self.scans.1, Input::Scanned)),
             Box::pin(receive(&self.retained.1, Input::Retained)),
             Box::pin(receive(inbox, Input::Event)),
@@ -217,10 +223,7 @@ impl Driver {
 
     /// What else the workers have told, as much as there is now.
     fn handle_waiting_results(&mut self) {
-        for _ in 0..self.pool.results.len() {
-            let Ok(progress) = self.pool.results.try_recv() else {
-                break;
-            };
+        for progress in self.pool.results.waiting() {
             self.handle_progress(progress, self.runtime.now());
         }
     }

@@ -167,14 +167,6 @@ impl Named {
             within: within.map(|(root, relative)| (Arc::clone(root), relative.with_file_name(name))),
         }
     }
-
-    fn parent(&self) -> Result<Arc<Folder>, Error> {
-        if let Some((root, relative)) = &self.within {
-            return root.folder_or_self(relative.parent().unwrap_or(Path::new("")));
-        }
-        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        Folder::open(parent.unwrap_or(Path::new("."))).map(Arc::new)
-    }
 }
 
 /// Where named files are worked on: what is the same for all of them.
@@ -184,6 +176,8 @@ pub(super) struct Desk {
     rules: Rules,
     observer: Arc<dyn Observer>,
     abort: Cancel,
+    /// The folder of the last file that was named by itself. The next one is most often in it.
+    last_parent: Mutex<Option<Arc<Folder>>>,
     /// The outputs in a folder of their own that were begun: no second original's may take the place of one, nor be taken for it.
     begun: Mutex<HashSet<PathBuf>>,
 }
@@ -208,6 +202,7 @@ impl Desk {
             },
             observer,
             abort,
+            last_parent: Mutex::default(),
             begun: Mutex::default(),
         })
     }
@@ -247,7 +242,7 @@ impl Desk {
             return passed_over(Reason::Folder);
         };
         if is_leftover(name) {
-            let recovered = self.recover(named, &named.parent()?, name)?;
+            let recovered = self.recover(named, &self.parent_of(named)?, name)?;
             return recovered.map_or(Ok(Worked::Ended(Attempt::Gone)), |named| {
                 self.try_compress(&named, helpers)
             });
@@ -255,7 +250,7 @@ impl Desk {
         if let Some(suffix) = compressed_suffix(name) {
             return passed_over(Reason::CompressedSuffix(suffix));
         }
-        let parent = named.parent()?;
+        let parent = self.parent_of(named)?;
         match self.look(&parent, name)? {
             Look::Ready(candidate) => self.commit(named, &parent, candidate, helpers),
             Look::Pass(reason) => passed_over(reason),
@@ -271,6 +266,19 @@ impl Desk {
             },
             Look::NotYet(_) => Err(changing(path)),
             Look::InUse => Ok(Worked::Ended(Attempt::InUse)),
+        }
+    }
+
+    fn parent_of(&self, named: &Named) -> Result<Arc<Folder>, Error> {
+        if let Some((root, relative)) = &named.within {
+            return root.folder_or_self(relative.parent().unwrap_or(Path::new("")));
+        }
+        let parent = named.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        let mut last = self.last_parent.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some(folder) if folder.path() == parent => Ok(Arc::clone(folder)),
+            _ => Ok(Arc::clone(last.insert(Arc::new(Folder::open(parent)?)))),
         }
     }
 

@@ -115,8 +115,8 @@ mod tests {
             }
         }
 
-        fn wait_for_end_of(&self, key: u32) {
-            let progress = block_on(self.pool.results.recv()).unwrap();
+        fn wait_for_end_of(&mut self, key: u32) {
+            let progress = block_on(self.pool.results.next()).unwrap();
             assert!(matches!(progress, Progress::Ended(ended, Some(())) if ended == key));
         }
     }
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn idle_workers_help_with_a_large_task_and_leave_for_tasks_of_their_own() {
-        let crew = Crew::new();
+        let mut crew = Crew::new();
         crew.send_large(1);
         crew.wait_for_helpers(WORKERS - 1);
         for key in 2..10 {
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn who_has_no_more_tasks_to_come_helps_until_the_last_is_done() {
-        let crew = Crew::new();
+        let mut crew = Crew::new();
         crew.send_large(1);
         crew.pool.tasks.close();
         crew.wait_for_helpers(WORKERS - 1);

@@ -22,6 +22,7 @@ mod oneshot;
 mod outlook;
 mod pace;
 mod pool;
+mod portions;
 mod retention;
 mod retire;
 mod root;

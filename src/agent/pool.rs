@@ -13,6 +13,7 @@ use super::burst::{Bench, Outcome};
 use super::job::Cancel;
 use super::lend::{Lender, help_until};
 use super::pace::Pace;
+use super::portions::Portions;
 use super::retire::{retire, room_for_retirees};
 
 /// Blocking work, and the key under which its result comes back.
@@ -58,7 +59,7 @@ pub(crate) enum Progress<K, R> {
 pub(crate) struct Pool<K, R> {
     pub(crate) tasks: Sender<Task<K, R>>,
     /// One `Ended` for each task.
-    pub(crate) results: Receiver<Progress<K, R>>,
+    pub(crate) results: Portions<Progress<K, R>>,
     pub(crate) workers: WaitGroup,
     pace: Arc<Pace>,
 }
@@ -68,7 +69,7 @@ impl<K: Clone + Send + 'static, R: Send + 'static> Pool<K, R> {
     pub(crate) fn start(runtime: &Arc<dyn Runtime>, workers: usize, cancel: &Cancel) -> Self {
         let pace = Arc::new(Pace::of(workers));
         let (tasks, task_queue) = async_channel::bounded(pace.most());
-        let (result_queue, results) = async_channel::bounded(pace.most());
+        let (result_queue, results) = async_channel::bounded(4 * pace.most());
         let (retirees, retiree_queue) = async_channel::bounded(room_for_retirees());
         let (lender, helps) = Lender::new(workers);
         let group = WaitGroup::new();
@@ -93,7 +94,7 @@ impl<K: Clone + Send + 'static, R: Send + 'static> Pool<K, R> {
         runtime.spawn(Box::pin(stage));
         Pool {
             tasks,
-            results,
+            results: Portions::new(runtime, results),
             workers: group,
             pace,
         }

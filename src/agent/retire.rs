@@ -14,6 +14,7 @@ use crate::storage::Syncs;
 
 use super::job::Cancel;
 use super::pool::{Progress, Unfinished, Worked};
+use super::portions::Portions;
 
 /// Times are put off to the next one of these, so that many files go on in one piece of work.
 const TICK: Duration = Duration::from_millis(5);
@@ -30,7 +31,7 @@ fn most() -> usize {
 
 /// How many of them may be on the way, while the stage is at others.
 pub(super) fn room_for_retirees() -> usize {
-    (most() / 4).min(256)
+    most() / 4
 }
 
 /// Work that goes on when its time has come.
@@ -52,11 +53,12 @@ pub(super) async fn retire<K: Send + 'static, R: Send + 'static>(
     cancel: Cancel,
     token: Token,
 ) {
+    let mut incoming = Portions::new(&runtime, incoming);
     let mut stage = Stage::new(runtime.now());
     let mut works = Works::default();
     loop {
         // What comes in while others go on at once waits for them: what gathers meanwhile goes on together.
-        let incoming_now = Some(&incoming).filter(|_| works.fresh.is_none() && stage.has_room());
+        let incoming_now = (works.fresh.is_none() && stage.has_room()).then_some(&mut incoming);
         let Some(input) = next_input(&*runtime, stage.next_due(), &mut works, incoming_now).await else {
             break;
         };
@@ -65,7 +67,7 @@ pub(super) async fn retire<K: Send + 'static, R: Send + 'static>(
                 let now = runtime.now();
                 stage.hold(retiree, now);
                 while stage.has_room()
-                    && let Ok(retiree) = incoming.try_recv()
+                    && let Some(retiree) = incoming.try_next()
                 {
                     stage.hold(retiree, now);
                 }
@@ -230,7 +232,7 @@ async fn next_input<K: Send + 'static, R: Send + 'static>(
     runtime: &dyn Runtime,
     due: Option<Instant>,
     works: &mut Works<'_, K, R>,
-    incoming: Option<&Receiver<Retiree<K, R>>>,
+    incoming: Option<&mut Portions<Retiree<K, R>>>,
 ) -> Option<Input<K, R>> {
     let mut inputs: Vec<BoxFuture<'_, Input<K, R>>> = Vec::new();
     if let Some(work) = &mut works.fresh {
@@ -250,7 +252,7 @@ async fn next_input<K: Send + 'static, R: Send + 'static>(
     }
     if let Some(incoming) = incoming {
         inputs.push(Box::pin(async {
-            incoming.recv().await.map_or(Input::Closed, Input::Incoming)
+            incoming.next().await.map_or(Input::Closed, Input::Incoming)
         }));
     }
     if inputs.is_empty() {

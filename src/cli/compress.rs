@@ -17,7 +17,7 @@ use crate::agent::{Cancel, FileOptions, OneShot};
 use crate::codec::{self, Alone, CompressError, Header};
 use crate::daemon::signals::{OnHangUp, Signal, Signals};
 use crate::model::{Escaped, Failure, Level, Observer, Reason, Report, Step, Success};
-use crate::runtime::{Runtime, Smol, race};
+use crate::runtime::{Runtime, Smol, block_on, race};
 
 /// Runs the command to its end.
 pub(super) fn run(common: &Common, arguments: &Compress) -> Result<Exit> {
@@ -40,7 +40,7 @@ pub(super) fn run(common: &Common, arguments: &Compress) -> Result<Exit> {
         abort: abort.clone(),
     };
     let paths = arguments.paths.clone();
-    let (report, signal) = smol::block_on(async {
+    let (report, signal) = block_on(async {
         let mut signal = None;
         let report = race(vec![
             Box::pin(oneshot.run(paths)),

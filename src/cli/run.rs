@@ -16,6 +16,7 @@ use super::setup::{self, Overrides, Setup};
 use super::watch_observers::WatchObservers;
 use super::{dry_run, print};
 use crate::agent::{Agent, AgentBuilder, AgentError};
+use crate::codec::free_kept;
 use crate::config::Config;
 use crate::daemon::NotifyWatcher;
 use crate::daemon::hooks::{HookRunner, Tally};
@@ -25,7 +26,8 @@ use crate::daemon::manager::Manager;
 use crate::daemon::signals::{OnHangUp, Signal, Signals};
 use crate::model::{Escaped, Report};
 use crate::policy::{Preset, Shard, Watch};
-use crate::runtime::{BoxFuture, Runtime, Smol, race, unblock};
+use crate::runtime::{BoxFuture, Runtime, Smol, block_on, race, unblock};
+use crate::storage::give_back_memory;
 
 /// Runs the command to its end.
 pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
@@ -60,13 +62,14 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
     let reloads = !files.is_empty() && !arguments.once;
     let on_hang_up = if reloads { OnHangUp::Reload } else { OnHangUp::Stop };
     // Before the first file is touched, so that no signal ever finds us unprepared.
-    let (signals, runtime) = match Signals::listen(on_hang_up).and_then(|signals| Ok((signals, Smol::new()?))) {
-        Ok(started) => started,
-        Err(error) => {
-            print::complain(format_args!("cannot start now: {error}"));
-            return Ok(Exit::TryLater);
-        }
-    };
+    let (signals, runtime) =
+        match Signals::listen(on_hang_up).and_then(|signals| Ok((signals, Smol::with_rest(Some(rest))?))) {
+            Ok(started) => started,
+            Err(error) => {
+                print::complain(format_args!("cannot start now: {error}"));
+                return Ok(Exit::TryLater);
+            }
+        };
     // Held until the end. After the signals, since a limit on the size of files would end the process here.
     let instance = match lock(&config.watches, arguments.shard, &files) {
         Ok(instance) => instance,
@@ -98,7 +101,7 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
     if !arguments.once {
         builder = builder.watcher(Arc::new(NotifyWatcher));
     }
-    let ended = smol::block_on(live(Life {
+    let ended = block_on(live(Life {
         builder,
         config,
         files: reloads.then(|| (common.config.clone(), overrides)),
@@ -127,6 +130,12 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         None if arguments.once && ended.report.failed > 0 => Exit::SomeFailed,
         None => Exit::Done,
     })
+}
+
+/// When nothing was to be done for a while: nothing is kept for it, so that who only waits takes little memory.
+fn rest() {
+    free_kept();
+    give_back_memory();
 }
 
 /// Keeps other agents from the watched folders. Where there is no place for locks, folders that a person named are watched without; a

@@ -62,6 +62,13 @@ fn with_kept<T>(work: impl FnOnce(&mut Kept) -> T) -> T {
     KEPT.with(|kept| work(&mut lock(kept)))
 }
 
+/// Frees all that is kept. What is lent comes back all the same.
+#[cfg(feature = "cli")]
+pub(crate) fn free_kept() {
+    let kept = with_kept(std::mem::take);
+    drop(kept);
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing panics while it is held.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -23,6 +23,8 @@ pub(crate) use compress::{CompressError, Packed, compress};
 pub(crate) use digest::Digest;
 pub(crate) use header::Header;
 pub(crate) use helpers::{Alone, Help, Helpers};
+#[cfg(feature = "cli")]
+pub(crate) use kept::free_kept;
 pub(crate) use verify::{HoldsError, VerifyError, begins_as, holds, mark_of, may_hold, verify};
 
 /// How much is read at a time at most, and so how often the caller is asked whether to go on.

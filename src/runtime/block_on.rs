@@ -14,10 +14,7 @@ use std::thread::{self, Thread};
 /// assert_eq!(dwindle::runtime::block_on(async { 7 }), 7);
 /// ```
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let unpark = Arc::new(Unpark {
-        thread: thread::current(),
-        woken: AtomicBool::new(false),
-    });
+    let unpark = Arc::new(Unpark::this_thread());
     let waker = Arc::clone(&unpark).into();
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
@@ -25,16 +22,30 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
         if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
             return value;
         }
-        while !unpark.woken.swap(false, Ordering::Acquire) {
+        while !unpark.take_waking() {
             thread::park();
         }
     }
 }
 
 /// The flag tells who woke the thread, since a thread has but one token for all that parks it, and a poll may have used it up.
-struct Unpark {
+pub(super) struct Unpark {
     thread: Thread,
     woken: AtomicBool,
+}
+
+impl Unpark {
+    pub(super) fn this_thread() -> Self {
+        Unpark {
+            thread: thread::current(),
+            woken: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether it was woken since this was asked last.
+    pub(super) fn take_waking(&self) -> bool {
+        self.woken.swap(false, Ordering::Acquire)
+    }
 }
 
 impl Wake for Unpark {

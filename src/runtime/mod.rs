@@ -12,6 +12,8 @@ mod turn;
 
 #[cfg(feature = "smol")]
 mod smol;
+#[cfg(feature = "smol")]
+mod timers;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -18,6 +18,8 @@ type Work = Box<dyn FnOnce() + Send + 'static>;
 pub(super) struct Pool {
     state: Mutex<State>,
     more: Condvar,
+    /// Called when the last thread ends, since nothing was to be done for a while.
+    at_rest: Option<fn()>,
 }
 
 #[derive(Default)]
@@ -28,6 +30,14 @@ struct State {
 }
 
 impl Pool {
+    #[cfg(feature = "smol")]
+    pub(super) fn new(at_rest: Option<fn()>) -> Self {
+        Pool {
+            at_rest,
+            ..Pool::default()
+        }
+    }
+
     /// Queues the work, and starts a thread for it when none is idle. Where the system refuses the first thread, the work is dropped.
     pub(super) fn run(self: &Arc<Self>, work: Work) {
         let mut state = self.lock();
@@ -58,14 +68,14 @@ impl Pool {
 
     /// A thread's life.
     fn serve(&self) {
-        while let Some(work) = self.next() {
+        while let Some(work) = self.next(IDLE) {
             // The one who waits for it sees its answer's channel closed.
             let _ = catch_unwind(AssertUnwindSafe(work));
         }
     }
 
-    /// The next piece of work; none when there was none for a while.
-    fn next(&self) -> Option<Work> {
+    /// The next piece of work; none when there was none for so long.
+    fn next(&self, patience: Duration) -> Option<Work> {
         let mut state = self.lock();
         loop {
             if let Some(work) = state.queue.pop_front() {
@@ -74,12 +84,17 @@ impl Pool {
             state.idle += 1;
             let (woken, timeout) = self
                 .more
-                .wait_timeout(state, IDLE)
+                .wait_timeout(state, patience)
                 .unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.idle -= 1;
             if timeout.timed_out() && state.queue.is_empty() {
                 state.threads -= 1;
+                let is_last = state.threads == 0;
+                drop(state);
+                if let Some(at_rest) = self.at_rest.filter(|_| is_last) {
+                    at_rest();
+                }
                 return None;
             }
         }
@@ -88,5 +103,26 @@ impl Pool {
     /// No code that can panic runs under this lock, so a poisoned one is as good as any.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(all(test, feature = "smol"))]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    static RESTS: AtomicUsize = AtomicUsize::new(0);
+
+    #[test]
+    fn only_the_last_thread_that_ends_says_that_all_rest() {
+        let pool = Pool::new(Some(|| {
+            RESTS.fetch_add(1, Ordering::SeqCst);
+        }));
+        pool.lock().threads = 2;
+        for rests in [0, 1] {
+            assert!(pool.next(Duration::ZERO).is_none());
+            assert_eq!(RESTS.load(Ordering::SeqCst), rests);
+        }
     }
 }

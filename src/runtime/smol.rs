@@ -10,14 +10,16 @@ use std::time::Instant;
 use smol::Executor;
 
 use super::pool::Pool;
+use super::timers::{Sleep, Timers};
 use super::{BoxFuture, Runtime};
 
-/// An executor of smol's with a thread of its own. Tasks never block, so one thread serves them all; blocking work goes to a pool of
-/// threads, which unlike smol's own ends them when they are idle: one that waits wakes up twice a second.
+/// An executor of smol's with a thread of its own, which waits for times as well. Tasks never block, so one thread serves them all; blocking
+/// work goes to a pool of threads, which unlike smol's own ends them when they are idle: one that waits wakes up twice a second.
 ///
 /// Dropping it drops the tasks that have not ended, and waits for the thread. Blocking work that has begun runs to its end.
 pub struct Smol {
     executor: Arc<Executor<'static>>,
+    timers: Arc<Timers>,
     pool: Arc<Pool>,
     // Closed when this is dropped, which ends the thread.
     stop: Option<async_channel::Sender<()>>,
@@ -31,15 +33,22 @@ impl Smol {
     ///
     /// When the system refuses the thread.
     pub fn new() -> io::Result<Self> {
+        Self::with_rest(None)
+    }
+
+    /// The same, and what to do on the last thread for blocking work when that ends, since there has been none for ten seconds.
+    pub(crate) fn with_rest(at_rest: Option<fn()>) -> io::Result<Self> {
         let executor = Arc::new(Executor::new());
+        let timers = Arc::new(Timers::default());
         let (stop, stopped) = async_channel::bounded::<()>(1);
         let thread = thread::Builder::new().name("dwindle-smol".into()).spawn({
-            let executor = Arc::clone(&executor);
-            move || run(&executor, &stopped)
+            let (executor, timers) = (Arc::clone(&executor), Arc::clone(&timers));
+            move || run(&executor, &timers, &stopped)
         })?;
         Ok(Smol {
             executor,
-            pool: Arc::default(),
+            timers,
+            pool: Arc::new(Pool::new(at_rest)),
             stop: Some(stop),
             thread: Some(thread),
         })
@@ -47,10 +56,8 @@ impl Smol {
 }
 
 /// Runs tasks until `stopped` closes. A task's panic comes out of `run`; the other tasks go on.
-fn run(executor: &Executor<'static>, stopped: &async_channel::Receiver<()>) {
-    let until_stopped = || {
-        let _ = smol::future::block_on(executor.run(stopped.recv()));
-    };
+fn run(executor: &Executor<'static>, timers: &Timers, stopped: &async_channel::Receiver<()>) {
+    let until_stopped = || timers.run(executor.run(stopped.recv()));
     while catch_unwind(AssertUnwindSafe(until_stopped)).is_err() {}
 }
 
@@ -60,9 +67,7 @@ impl Runtime for Smol {
     }
 
     fn sleep_until(&self, deadline: Instant) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            smol::Timer::at(deadline).await;
-        })
+        Box::pin(Sleep::new(&self.timers, deadline))
     }
 
     fn unblock(&self, work: Box<dyn FnOnce() + Send + 'static>) {

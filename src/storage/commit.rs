@@ -24,7 +24,9 @@ use super::ready::Candidate;
 use super::remote::is_in_memory;
 use super::retire::Output;
 use super::stopped::Stopped;
+use super::syncs::Syncs;
 use super::temp::Temp;
+use super::write_behind::WriteBehind;
 use crate::codec::{self, CompressError, Header, Helpers, Packed, VerifyError};
 use crate::model::{Error, Level, Reason, Step};
 use crate::policy::OnConflict;
@@ -85,8 +87,8 @@ pub(crate) enum Done {
     Cancelled,
 }
 
-/// Turns a file that was found ready into its output, steps 1 to 5; [`Rest::advance`](super::Rest::advance) does the others. Blocks, for as long
-/// as compressing takes.
+/// Turns a file that was found ready into its output, steps 1 to 5; [`Rest::advance`](super::Rest::advance) does the others, but for those
+/// up to 8 where nothing is to be made durable. Blocks, for as long as compressing takes.
 ///
 /// `parent` is the folder in which it was found.
 ///
@@ -153,14 +155,18 @@ impl Commit<'_> {
             temp.made(),
             self.caller.warn,
         );
-        // 6 to 8 need no worker.
-        Ok(Advanced::publishing(Publishing {
+        let publishing = Publishing {
             original: self.original,
             temp,
             output,
             free,
             packed,
-        }))
+        };
+        if durable {
+            // 6 to 8 need no worker, and wait for the disk.
+            return Ok(Advanced::publishing(publishing));
+        }
+        publishing.run(&mut Syncs::default(), self.caller.cancel, self.caller.warn)
     }
 
     /// Step 3: read, never mapped: a truncation would be a SIGBUS. Exactly as many bytes as the snapshot says, or it has changed.
@@ -175,7 +181,8 @@ impl Commit<'_> {
         };
         let cache = Cache::of_original(&candidate.status, plan.keep_original);
         let source = FromStart::sized(&candidate.file, size).with_cache(cache);
-        let result = codec::compress(source, temp.file(), &header, plan.level, self.caller.helpers, |bytes| {
+        let sink = WriteBehind::of(temp.file(), plan.durable);
+        let result = codec::compress(source, sink, &header, plan.level, self.caller.helpers, |bytes| {
             (self.caller.progress)(bytes);
             if bytes > size {
                 return Err(Stopped::Changed);

@@ -3,19 +3,13 @@
 //! A read lease is granted only while nobody, anywhere on this machine, has the file open for writing or mapped writable. While it is held,
 //! whoever opens the file for writing waits in open(2) until it is released, for `/proc/sys/fs/lease-break-time` at most. Renaming, linking and
 //! removing the file go ahead.
-//!
-//! The only module with unsafe code: rustix has no leases.
-#![allow(unsafe_code)]
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, SystemTime};
 
+use super::c_calls::{get_lease, set_lease, set_signal};
 use crate::model::Fingerprint;
-
-/// Sets the signal that tells of events on a descriptor (fcntl(2)); from the kernel's `asm-generic/fcntl.h`, since libc does not have it.
-const F_SETSIG: libc::c_int = 10;
 
 /// Why there is no lease.
 #[derive(Debug)]
@@ -29,13 +23,11 @@ pub(super) enum NoLease {
 
 /// Takes a lease on a file that is open for reading only. It lasts until it is [released](release) or the file is closed. Does not wait.
 pub(super) fn take(file: &File) -> Result<(), NoLease> {
-    let descriptor = file.as_raw_fd();
     // The kernel tells of a writer by SIGIO, which ends a process that did not ask for it; SIGURG is ignored by one that did not. What
     // counts is asked for, see `is_held`. Each time: with a lease the kernel forgets the signal, too.
-    let taken =
-        control(descriptor, F_SETSIG, libc::SIGURG).and_then(|_| control(descriptor, libc::F_SETLEASE, libc::F_RDLCK));
+    let taken = set_signal(file, libc::SIGURG).and_then(|()| set_lease(file, libc::F_RDLCK));
     match taken {
-        Ok(_) => Ok(()),
+        Ok(()) => Ok(()),
         Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => Err(NoLease::Writer),
         Err(error) => Err(NoLease::Unavailable(error)),
     }
@@ -55,24 +47,13 @@ pub(super) fn may_have_writer(file: &File, fingerprint: &Fingerprint) -> bool {
 
 /// Whether the lease that was taken is unbroken: nobody has opened the file for writing since, nor waits to. Takes a third of a microsecond.
 pub(super) fn is_held(file: &File) -> bool {
-    control(file.as_raw_fd(), libc::F_GETLEASE, 0).is_ok_and(|kind| kind == libc::F_RDLCK)
+    get_lease(file).is_ok_and(|kind| kind == libc::F_RDLCK)
 }
 
 /// Gives the lease up, and lets a writer that waits go on.
 pub(super) fn release(file: &File) {
     // It fails where there is none any more, and then there is nothing to release.
-    let _ = control(file.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK);
-}
-
-fn control(descriptor: RawFd, command: libc::c_int, argument: libc::c_int) -> io::Result<libc::c_int> {
-    // SAFETY: the descriptor is that of a `File` which the caller borrows, so it is open; the commands used here take an integer and
-    // touch no memory of ours.
-    let result = unsafe { libc::fcntl(descriptor, command, argument) };
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
+    let _ = set_lease(file, libc::F_UNLCK);
 }
 
 #[cfg(test)]

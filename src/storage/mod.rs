@@ -4,6 +4,7 @@
 //! on a FIFO, and what is decided about a file is decided on its descriptor.
 
 mod advance;
+mod c_calls;
 mod cache;
 mod commit;
 mod conflict;
@@ -40,8 +41,11 @@ mod surplus;
 mod syncs;
 mod temp;
 mod tree;
+mod write_behind;
 
 pub(crate) use advance::{Advanced, Rest};
+#[cfg(feature = "cli")]
+pub(crate) use c_calls::give_back_memory;
 pub(crate) use commit::{Caller, Done, Plan, Renew, commit};
 pub(crate) use dir::{Folder, is_gone};
 pub(crate) use follow::Pair;

@@ -6,7 +6,7 @@ mod observer;
 mod repeats;
 
 use std::env;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -66,14 +66,16 @@ pub(crate) fn init(format: Format, level: LevelFilter, color: Color) -> WorkerGu
     let wants_journal = format == Format::Journald || format == Format::Auto && stderr_is_journal();
     let journal = wants_journal.then(|| Journal::connect(Path::new(journal::SOCKET), Box::new(io::stderr())));
     let mut no_journal = None;
+    // Flushed whenever no line waits. To the journal each entry goes by itself.
+    let stderr = || Box::new(BufWriter::new(io::stderr()));
     let (look, to): (Look, Box<dyn Write + Send>) = match journal {
         Some(Ok(journal)) => (Look::Journal, Box::new(journal)),
         Some(Err(why)) => {
             no_journal = Some(why);
-            (lines, Box::new(io::stderr()))
+            (lines, stderr())
         }
-        None if format == Format::Json => (Look::Json, Box::new(io::stderr())),
-        None => (lines, Box::new(io::stderr())),
+        None if format == Format::Json => (Look::Json, stderr()),
+        None => (lines, stderr()),
     };
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
