@@ -92,13 +92,16 @@ impl Future for Sleep {
             state.serial
         });
         let key = (this.deadline, serial);
-        state.waiting.insert(key, context.waker().clone());
+        let former = state.waiting.insert(key, context.waker().clone());
         // It may be polled on another thread than the one that waits.
         if state.waiting.first_key_value().is_some_and(|(first, _)| *first == key)
             && let Some(runner) = &state.runner
         {
             runner.wake_by_ref();
         }
+        drop(state);
+        // Outside the lock: it may be what holds the last of a task.
+        drop(former);
         Poll::Pending
     }
 }
