@@ -41,8 +41,11 @@ done
 exec "$@"
 "#;
 
-/// Removes it again, with all that was made below.
-const LEAVE: &str = r#"find /sys/fs/cgroup -depth -type d -path "*/$1*" -exec rmdir {} + 2>/dev/null"#;
+/// Removes it again, with all that was made below. Fails while something is left, as long as a process in it is not quite dead.
+const LEAVE: &str = r#"
+find /sys/fs/cgroup -depth -type d \( -name "$1" -o -path "*/$1/*" \) -exec rmdir {} + 2>/dev/null
+[ -z "$(find /sys/fs/cgroup -type d -name "$1")" ]
+"#;
 
 /// Run inside, as the first process: arguments are the sandbox, the program, the folder of what is packaged, and pairs of folders.
 const BOOT: &str = r#"
@@ -119,7 +122,10 @@ impl Systemd {
         }
         for unit in ["dwindle.service", "dwindle@.service"] {
             // Without a whole machine's boot before it.
-            sandbox.file(format!("units/{unit}.d/00-test.conf"), "[Unit]\nDefaultDependencies=no\n");
+            sandbox.file(
+                format!("units/{unit}.d/00-test.conf"),
+                "[Unit]\nDefaultDependencies=no\n",
+            );
         }
         command.stdin(Stdio::null());
         command.stdout(output.try_clone().expect("our own file")).stderr(output);
@@ -181,7 +187,8 @@ impl Drop for Systemd {
         let journal = failed.then(|| self.inside(&["journalctl", "--no-pager", "-o", "short-monotonic"]));
         let _ = self.starter.kill();
         let _ = self.starter.wait();
-        let _ = programs::status(Command::new("sh").args(["-c", LEAVE, "sh", &self.group]));
+        let leave = || programs::status(Command::new("sh").args(["-c", LEAVE, "sh", &self.group]));
+        let _ = poll(DEADLINE, || leave().is_ok_and(|status| status.success()).then_some(()));
         if let Some(journal) = journal {
             let journal = journal.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
             let log = fs::read_to_string(&self.log).unwrap_or_default();
@@ -207,7 +214,9 @@ impl Unit<'_> {
 
     /// Of the unit, as `systemctl show` prints it; empty where the manager does not answer.
     pub(crate) fn property(self, name: &str) -> String {
-        let shown = self.systemd.inside(&["systemctl", "show", "--property", name, "--value", self.name]);
+        let shown = self
+            .systemd
+            .inside(&["systemctl", "show", "--property", name, "--value", self.name]);
         let text = shown.map(|output| String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
         text.unwrap_or_default()
     }
