@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use rustix::fs::{XattrFlags, setxattr};
 
+use crate::support::programs::while_none_is_started;
 use crate::support::systemd::Systemd;
 use crate::support::{Data, Original, Sandbox, assert_gz_of, names_below, needs, programs};
 
@@ -20,7 +21,8 @@ fn config(folder: &str, keys: &str) -> String {
 /// Someone's file, put into the folder whole; what its output must be.
 fn deliver(folder: &Path, name: &str, (user, group): (u32, u32), mode: u32, change: impl FnOnce(&Path)) -> Original {
     let path = folder.with_file_name(name);
-    fs::write(&path, Data::from_seed(u64::from(user)).log_text(20_000)).expect("a new file");
+    let content = Data::from_seed(u64::from(user)).log_text(20_000);
+    while_none_is_started(|| fs::write(&path, content)).expect("a new file");
     setxattr(&path, "user.origin", name.as_bytes(), XattrFlags::empty()).expect("an attribute");
     chown(&path, Some(user), Some(group)).expect("as root");
     fs::set_permissions(&path, Permissions::from_mode(mode)).expect("as root");
@@ -313,6 +315,37 @@ pathlib.Path("/srv/out/ended").write_text("ended")
     );
     let made = fs::metadata(sandbox.path("srv/out/begun")).unwrap();
     assert_eq!(made.mode() & 0o777, 0o600, "by the service's umask");
+}
+
+/// With what the manual says: folders in /tmp and in fewer places, a network for hooks.
+#[test]
+fn drop_ins_open_the_sandbox_and_close_it_further() {
+    needs!(systemd);
+    needs!(tool "python3");
+    let sandbox = Sandbox::new();
+    sandbox.folder("srv/inbox");
+    let hook =
+        "on-success = [\"python3\", \"-c\", \"import socket; print(socket.socket(socket.AF_INET).family.name)\"]";
+    let both = config("/srv/inbox", hook) + &config("/tmp/inbox", "");
+    sandbox.file("dwindle/config.toml", both);
+    let systemd = Systemd::boot(&sandbox);
+    let unit = systemd.dwindle();
+    systemd.text_of(&["mkdir", "-m", "755", "/tmp/inbox"]);
+    unit.edit("Restart=no");
+    assert!(!unit.control("start"));
+    unit.wait_for_journal("[Service], PrivateTmp=no, ReadWritePaths=/tmp/inbox, and");
+    let network = "PrivateNetwork=no\nRestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK\nIPAddressAllow=any";
+    let places = "PrivateTmp=no\nReadWritePaths=/tmp/inbox";
+    unit.edit(&format!("Restart=no\n{places}\n{network}"));
+    assert!(unit.control("start"));
+    sandbox.file("srv/inbox/F", "text");
+    unit.wait_for_journal("on-success: AF_INET");
+
+    unit.edit(&format!(
+        "Restart=no\nPrivateTmp=no\nReadWritePaths=\nReadWritePaths=/tmp/inbox"
+    ));
+    assert!(!unit.control("restart"));
+    unit.wait_for_journal("/srv/inbox is read-only for dwindle.service");
 }
 
 /// Each has its configuration and its runtime directory; no two have the same folder, nor has an agent that root starts by hand.
