@@ -1,12 +1,13 @@
-//! The sandbox of a service (systemd.exec(5)): what it keeps from this process that a person may have meant to give. It is made of mounts,
-//! so the mounts tell.
+//! The sandbox of a service (systemd.exec(5)): what it keeps from this process that a person may have meant to give. Of folders the mounts
+//! tell, since it is made of them.
 
 use std::fmt::{self, Display, Formatter};
 use std::fs;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::model::Escaped;
 
@@ -38,6 +39,15 @@ pub(crate) fn denial(folder: &Path, is_written: bool) -> Option<Denial> {
         folder: folder.canonicalize().unwrap_or_else(|_| folder.to_owned()),
         by,
     })
+}
+
+/// The service that may not even ask for a connection; none where the process is no service, or may.
+pub(crate) fn without_network() -> Option<String> {
+    let refused = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).err()?;
+    if refused.raw_os_error() != Some(Errno::AFNOSUPPORT.raw_os_error()) {
+        return None;
+    }
+    unit_in(&fs::read("/proc/self/cgroup").ok()?)
 }
 
 impl Display for Denial {
@@ -105,7 +115,7 @@ fn mount_of(path: &Path) -> Option<u64> {
     is_told.then_some(found.stx_mnt_id)
 }
 
-/// What a mount denies, by its line among all mounts (proc_pid_mountinfo(5)).
+/// What a mount denies, by its line among all mounts (`proc_pid_mountinfo(5)`).
 fn denied_by(mounts: &[u8], id: u64, is_missing: bool, is_written: bool) -> Option<Setting> {
     let id = id.to_string();
     let mut lines = mounts.split(|&byte| byte == b'\n').map(Line);
