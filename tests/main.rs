@@ -33,10 +33,10 @@ mod hooks;
 mod instances;
 /// `compress` at a terminal: the bar, and Ctrl-C.
 mod interruption;
-/// Where the log goes: the journal, text, and that nobody waits for it.
-mod logs;
 /// The examples for Kubernetes, as far as that goes without a cluster.
 mod kubernetes;
+/// Where the log goes: the journal, text, and that nobody waits for it.
+mod logs;
 /// `dwindle run`: files that wait for their markers.
 mod marker;
 /// Everything that may go wrong, row by row, and that no byte is lost by it.

@@ -144,10 +144,12 @@ fn a_folder_that_the_sandbox_denies_is_told_with_the_lines_that_allow_it() {
     sandbox.file("home/alice/upload/F", "text");
     unit.wait_for_compressed(2);
 
-    // A reload that adds such a folder changes nothing.
+    // A reload that adds such a folder fails, and changes nothing; nor does the signal alone.
     sandbox.folder("opt/more");
     sandbox.file("dwindle/conf.d/more.toml", config("/opt/more", ""));
-    unit.control("reload");
+    assert!(!unit.control("reload"));
+    unit.wait_for_journal("dwindle: /opt/more is read-only for dwindle.service: its sandbox");
+    unit.signal("HUP");
     unit.wait_for("StatusText", |status| {
         status.starts_with("Reload refused: /opt/more is read-only for dwindle.service")
             && status.ends_with("; 2 folders")

@@ -11,7 +11,7 @@ use super::args::Common;
 use super::print;
 use crate::config::{self, Config, Diagnostic, Log, LogFormat, LogLevel};
 use crate::daemon::logging::{self, Format as LogLines};
-use crate::daemon::sandbox;
+use crate::daemon::sandbox::{self, Denial};
 use crate::model::{Escaped, Format, Level};
 use crate::policy::{Shard, Watch};
 
@@ -126,21 +126,24 @@ pub(super) fn log(common: &Common, log: Log) -> WorkerGuard {
 /// Why these watches cannot begin: folders that are not there, or that the sandbox of a service keeps from us; a sentence each, with what to
 /// do about it. With `only_look`, nothing has to be written to.
 pub(super) fn obstacles<'a>(watches: impl IntoIterator<Item = &'a Watch>, only_look: bool) -> Vec<String> {
-    let obstacle = |watch: &Watch| {
-        let path = watch.path();
-        if !is_folder(path) {
-            let hidden = sandbox::denial(path, false).map(|denial| denial.to_string());
-            return Some(hidden.unwrap_or_else(|| no_such_folder(path)));
-        }
-        let own = [&watch.done_dir, &watch.failed_dir].into_iter().flatten();
-        let own = own.map(|folder| path.join(folder)).chain([watch.output_folder()]);
-        let itself = watch.writes_to_its_folder().then(|| path.to_owned());
-        let mut written = itself.into_iter().chain(own).filter(|_| !only_look);
-        written
-            .find_map(|folder| sandbox::denial(&folder, true))
-            .map(|denial| denial.to_string())
+    let obstacle = |watch: &Watch| match denial(watch, only_look) {
+        Some(denial) => Some(denial.to_string()),
+        None => (!is_folder(watch.path())).then(|| no_such_folder(watch.path())),
     };
     watches.into_iter().filter_map(obstacle).collect()
+}
+
+/// What the sandbox of a service keeps from a watch.
+pub(super) fn denial(watch: &Watch, only_look: bool) -> Option<Denial> {
+    let path = watch.path();
+    if only_look || !is_folder(path) {
+        return sandbox::denial(path, false);
+    }
+    let own = [&watch.done_dir, &watch.failed_dir].into_iter().flatten();
+    let own = own.map(|folder| path.join(folder)).chain([watch.output_folder()]);
+    let itself = watch.writes_to_its_folder().then(|| path.to_owned());
+    let mut written = itself.into_iter().chain(own);
+    written.find_map(|folder| sandbox::denial(&folder, true))
 }
 
 /// Whether there is such a folder. A question that a signal interrupted is asked again.
