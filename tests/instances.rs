@@ -180,7 +180,10 @@ fn a_symbolic_link_in_the_locks_place_is_refused() {
     symlink(&target, &lock).unwrap();
     for dwindle in [inbox.dwindle(SETTLE), by_hand(&inbox, &inbox.path)] {
         let output = dwindle.finish().expect_code(75);
-        let complaint = format!("{} is no lock file of this user: it is a symbolic link", lock.display());
+        let complaint = format!(
+            "{} is no lock file of an agent here: it is a symbolic link",
+            lock.display()
+        );
         assert!(output.stderr.contains(&complaint), "{output}");
     }
     assert_eq!(fs::read(target).unwrap(), b"precious");

@@ -33,6 +33,8 @@ mod hooks;
 mod instances;
 /// `compress` at a terminal: the bar, and Ctrl-C.
 mod interruption;
+/// The examples for Kubernetes, as far as that goes without a cluster.
+mod kubernetes;
 /// Where the log goes: the journal, text, and that nobody waits for it.
 mod logs;
 /// `dwindle run`: files that wait for their markers.
@@ -43,7 +45,7 @@ mod matrix;
 mod names_again;
 /// What the .deb and the .rpm bring.
 mod packages;
-/// What is shipped beside the program: the systemd unit.
+/// What is shipped beside the program: units, the user they run as, the example configuration.
 mod packaging;
 /// `dwindle run`: what is never taken.
 mod passed_over;
@@ -73,6 +75,8 @@ mod static_assets_nginx;
 mod stopping;
 /// What every source file keeps to: its size, nothing left to do, no test file forgotten.
 mod tidiness;
+/// The shipped units on a real systemd: what an admin does with them, and what the sandbox does to the work.
+mod units;
 /// `dwindle run`: what it costs to wait.
 mod waiting;
 /// The other format, from the command line and in a watch.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::args::Check;
 use super::exit::Exit;
-use super::print;
+use super::{print, setup};
 use crate::config;
 use crate::model::Escaped;
 
@@ -29,6 +29,19 @@ pub(super) fn run(files: &[PathBuf], arguments: &Check) -> Result<Exit> {
     if loaded.config.watches.is_empty() {
         print::problems(&[config::nothing_watched()]);
         return Ok(Exit::BadConfiguration);
+    }
+    // Only a check within the service's sandbox sees it, as a reload's is: the agent would refuse.
+    let denials = loaded
+        .config
+        .watches
+        .iter()
+        .filter_map(|watch| setup::denial(watch, false));
+    let denials: Vec<_> = denials.collect();
+    for denial in &denials {
+        print::complain(denial);
+    }
+    if !denials.is_empty() {
+        return Ok(Exit::TryLater);
     }
     let names: Vec<String> = loaded.files.iter().map(|file| Escaped(file).to_string()).collect();
     let watches = loaded.config.watches.len();

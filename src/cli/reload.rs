@@ -126,10 +126,9 @@ impl Reloader {
         let work = move || {
             let setup = setup::read_files(&files, overrides).map_err(sentences)?;
             let plan = Plan::new(watches, &setup.config.watches);
-            let missing = plan.come.iter().filter(|watch| !setup::is_folder(watch.path()));
-            let missing: Refusal = missing.map(|watch| setup::no_such_folder(watch.path())).collect();
-            if !missing.is_empty() {
-                return Err(missing);
+            let obstacles = setup::obstacles(&plan.come, false);
+            if !obstacles.is_empty() {
+                return Err(obstacles);
             }
             let folders = setup.config.watches.iter().map(Watch::path);
             let instance = instance.follow(folders, &setup::teller(&setup.files));

@@ -47,8 +47,11 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
     else {
         return Ok(Exit::BadConfiguration);
     };
-    if let Some(missing) = config.watches.iter().find(|watch| !setup::is_folder(watch.path())) {
-        print::complain(setup::no_such_folder(missing.path()));
+    let obstacles = setup::obstacles(&config.watches, arguments.dry_run);
+    if !obstacles.is_empty() {
+        for obstacle in obstacles {
+            print::complain(obstacle);
+        }
         return Ok(Exit::TryLater);
     }
     if arguments.dry_run {
@@ -142,7 +145,7 @@ fn rest() {
 /// configuration is for services, which nobody looks at when they start.
 fn lock(watches: &[Watch], shard: Option<Shard>, files: &[PathBuf]) -> Result<Option<Instance>> {
     let folders = watches.iter().map(Watch::path);
-    match Instance::lock(&instance::runtime_directory(), folders, shard, &setup::teller(files)) {
+    match Instance::lock(&instance::lock_directory(), folders, shard, &setup::teller(files)) {
         Ok(instance) => Ok(Some(instance)),
         Err(refused @ Refused::NoDirectory { .. }) if files.is_empty() => {
             warn!(name: "no-lock", "{refused}. Going on without: see to it that no other agent watches the same folder");

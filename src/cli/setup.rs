@@ -11,6 +11,7 @@ use super::args::Common;
 use super::print;
 use crate::config::{self, Config, Diagnostic, Log, LogFormat, LogLevel};
 use crate::daemon::logging::{self, Format as LogLines};
+use crate::daemon::sandbox::{self, Denial};
 use crate::model::{Escaped, Format, Level};
 use crate::policy::{Shard, Watch};
 
@@ -122,8 +123,31 @@ pub(super) fn log(common: &Common, log: Log) -> WorkerGuard {
     logging::init(format, level, common.color)
 }
 
+/// Why these watches cannot begin: folders that are not there, or that the sandbox of a service keeps from us; a sentence each, with what to
+/// do about it. With `only_look`, nothing has to be written to.
+pub(super) fn obstacles<'a>(watches: impl IntoIterator<Item = &'a Watch>, only_look: bool) -> Vec<String> {
+    let obstacle = |watch: &Watch| match denial(watch, only_look) {
+        Some(denial) => Some(denial.to_string()),
+        None => (!is_folder(watch.path())).then(|| no_such_folder(watch.path())),
+    };
+    watches.into_iter().filter_map(obstacle).collect()
+}
+
+/// What the sandbox of a service keeps from a watch.
+pub(super) fn denial(watch: &Watch, only_look: bool) -> Option<Denial> {
+    let path = watch.path();
+    if only_look || !is_folder(path) {
+        return sandbox::denial(path, false);
+    }
+    let own = [&watch.done_dir, &watch.failed_dir].into_iter().flatten();
+    let own = own.map(|folder| path.join(folder)).chain([watch.output_folder()]);
+    let itself = watch.writes_to_its_folder().then(|| path.to_owned());
+    let mut written = itself.into_iter().chain(own);
+    written.find_map(|folder| sandbox::denial(&folder, true))
+}
+
 /// Whether there is such a folder. A question that a signal interrupted is asked again.
-pub(super) fn is_folder(path: &Path) -> bool {
+fn is_folder(path: &Path) -> bool {
     loop {
         match std::fs::metadata(path) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -133,7 +157,7 @@ pub(super) fn is_folder(path: &Path) -> bool {
 }
 
 /// What to do about a watched folder that is not there.
-pub(super) fn no_such_folder(folder: &Path) -> String {
+fn no_such_folder(folder: &Path) -> String {
     let path = Escaped(folder);
     format!("{path} is not there, or is no folder: make it first (mkdir {path}), or correct the path")
 }

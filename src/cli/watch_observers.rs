@@ -1,9 +1,12 @@
 //! Who is told what the agent does: the same ones for all watches, and the hooks of each.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
+
+use tracing::info;
 
 use super::observers::Observers;
 use crate::daemon::hooks::HookRunner;
+use crate::daemon::sandbox;
 use crate::model::Observer;
 use crate::policy::Watch;
 
@@ -21,7 +24,18 @@ impl WatchObservers {
         if watch.hooks.are_none() {
             return of_all;
         }
+        tell_what_hooks_miss();
         let hooks = Arc::new(self.hooks.of(watch.hooks.clone()));
         Arc::new(Observers(vec![of_all, hooks]))
     }
+}
+
+/// Once: what fails in a hook for want of it would be a riddle.
+fn tell_what_hooks_miss() {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        if let Some(unit) = sandbox::without_network() {
+            info!("hooks have no network in the sandbox of {unit} (RestrictAddressFamilies=, PrivateNetwork=)");
+        }
+    });
 }

@@ -31,17 +31,37 @@ use rustix::process::geteuid;
 use crate::model::{Error, Escaped, Step};
 use crate::policy::Shard;
 
-/// Of a service, or of root.
+/// Of the service and its instances, and of root.
 const FOR_SERVICES: &str = "/run/dwindle";
+
+/// What the runtime directory of an instance begins with (`dwindle@NAME.service`).
+const OF_INSTANCES: &str = "/run/dwindle-";
+
+/// Root's number.
+const ROOT: u32 = 0;
 
 /// So much of a lock's content is read, in bytes; a longer list of configurations is cut off.
 const MOST_CONTENT: u64 = 4096;
 
-/// Where the agent keeps its locks: the first folder of `$RUNTIME_DIRECTORY` (systemd.exec(5)); for root `/run/dwindle`; for others
-/// `dwindle` in `$XDG_RUNTIME_DIR`, and `/run/dwindle` where that is not set. Whether it is there is not asked.
+/// Where the agent keeps what is its own while it runs: the first folder of `$RUNTIME_DIRECTORY` (systemd.exec(5)); for root
+/// `/run/dwindle`; for others `dwindle` in `$XDG_RUNTIME_DIR`, and `/run/dwindle` where that is not set. Whether it is there is not asked.
 pub(crate) fn runtime_directory() -> PathBuf {
     let (service, user) = (env::var_os("RUNTIME_DIRECTORY"), env::var_os("XDG_RUNTIME_DIR"));
     directory_from(service.as_deref(), user.as_deref(), geteuid().is_root())
+}
+
+/// Where it keeps its locks: its runtime directory. Instances of the service have one each, and would not see one another's locks there;
+/// those that run as the service's user keep them in the service's.
+pub(crate) fn lock_directory() -> PathBuf {
+    let own = runtime_directory();
+    let shared = Path::new(FOR_SERVICES);
+    let is_of_instance = own.as_os_str().as_bytes().starts_with(OF_INSTANCES.as_bytes());
+    let is_ours = || retry_on_intr(|| stat(shared)).is_ok_and(|found| found.st_uid == geteuid().as_raw());
+    if is_of_instance && is_ours() {
+        shared.to_owned()
+    } else {
+        own
+    }
 }
 
 /// The locks on the watched folders, held until it is dropped, and with it every instance that [followed](Self::follow) it and has the
@@ -88,8 +108,11 @@ pub(crate) enum Refused {
     /// There is no place for locks.
     #[error("no lock can be kept in the runtime directory {}: {why}", Escaped(directory))]
     NoDirectory { directory: PathBuf, why: String },
-    /// What has the lock's name was not made by an agent of this user.
-    #[error("{} is no lock file of this user: {why}. Look at it, and remove it", Escaped(lock))]
+    /// What has the lock's name was not made by an agent that may keep its locks there.
+    #[error(
+        "{} is no lock file of an agent here: {why}. Look at it, and remove it",
+        Escaped(lock)
+    )]
     NotOurs { lock: PathBuf, why: &'static str },
     /// A folder to watch is not there any more.
     #[error(transparent)]
@@ -271,6 +294,8 @@ impl Failed {
 /// Opens or makes the lock file, and locks it.
 fn open_locked(directory: &File, name: &str, sharing: Sharing) -> Result<File, Failed> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let owner = retry_on_intr(|| fstat(directory)).map_err(Failed::Call)?.st_uid;
+    let user = geteuid().as_raw();
     // Each further round follows the end of another holder, which has removed its file after we had opened it.
     loop {
         let file = match retry_on_intr(|| openat(directory, name, flags, Mode::RUSR | Mode::WUSR)) {
@@ -283,7 +308,8 @@ fn open_locked(directory: &File, name: &str, sharing: Sharing) -> Result<File, F
         if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
             return Err(Failed::NotOurs("it is no regular file"));
         }
-        if status.st_uid != geteuid().as_raw() {
+        // Root starts agents by hand in the directory of the service, which has a user of its own.
+        if ![user, owner, ROOT].contains(&status.st_uid) {
             return Err(Failed::NotOurs("it belongs to another user"));
         }
         match retry_on_intr(|| flock(&file, sharing.operation())) {
@@ -292,7 +318,11 @@ fn open_locked(directory: &File, name: &str, sharing: Sharing) -> Result<File, F
             Err(errno) => return Err(Failed::Call(errno)),
         }
         match retry_on_intr(|| statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)) {
-            Ok(named) if is_same(&named, &status) => return Ok(file),
+            Ok(named) if is_same(&named, &status) && status.st_uid == user => return Ok(file),
+            // The other user's agent is dead: its file gives way to one of our own.
+            Ok(named) if is_same(&named, &status) => {
+                retry_on_intr(|| unlinkat(directory, name, AtFlags::empty())).map_err(Failed::Call)?;
+            }
             Ok(_) | Err(Errno::NOENT) => {}
             Err(errno) => return Err(Failed::Call(errno)),
         }
@@ -314,7 +344,7 @@ fn holder_of_shard(directory: &File, lock: &str) -> Option<(String, OsString)> {
 }
 
 /// Opens the directory, which is made where it is missing, unless it is somebody else's or others may write to it: whoever can change
-/// names in it can give us any file to lock.
+/// names in it can give us any file to lock. That of the service is good enough for root, who made it.
 fn open_directory(path: &Path) -> Result<File, String> {
     // Without a slash at the end, which would have a symbolic link followed.
     let path: PathBuf = path.components().collect();
@@ -334,7 +364,8 @@ fn open_directory(path: &Path) -> Result<File, String> {
         Err(errno) => return Err(reason(errno)),
     };
     let status = retry_on_intr(|| fstat(&directory)).map_err(reason)?;
-    if status.st_uid != geteuid().as_raw() {
+    let user = geteuid();
+    if status.st_uid != user.as_raw() && !(user.is_root() && path == Path::new(FOR_SERVICES)) {
         return Err(format!("it belongs to another user (uid {})", status.st_uid));
     }
     if Mode::from_raw_mode(status.st_mode).intersects(Mode::WGRP | Mode::WOTH) {

@@ -9,6 +9,8 @@ pub(crate) mod logging;
 #[cfg(feature = "cli")]
 pub(crate) mod manager;
 #[cfg(feature = "cli")]
+pub(crate) mod sandbox;
+#[cfg(feature = "cli")]
 pub(crate) mod signals;
 #[cfg(feature = "watch")]
 mod watch;

@@ -151,6 +151,13 @@ impl Watch {
             .map_or_else(|| self.path.clone(), |folder| self.path.join(folder))
     }
 
+    /// Whether anything in the watched folder itself is ever made, renamed or removed.
+    #[cfg(feature = "cli")]
+    pub(crate) fn writes_to_its_folder(&self) -> bool {
+        let moves = self.marker.is_some() || self.failed_dir.is_some();
+        !self.keep_original || moves || self.output_folder() == self.path
+    }
+
     /// The path that the output of a file would have, were it free; `file` is relative to the folder.
     #[cfg(feature = "cli")]
     pub(crate) fn output_of(&self, file: &Path) -> PathBuf {

@@ -11,8 +11,8 @@ use super::at_work::{AT_ONCE, contents_below, large_content};
 use crate::support::inbox::state_below;
 use crate::support::notify::Notified;
 use crate::support::run::Running;
-use crate::support::systemd::{INSIDE, Systemd};
-use crate::support::{Dwindle, Inbox, needs};
+use crate::support::systemd::Systemd;
+use crate::support::{Dwindle, Inbox, Sandbox, needs};
 
 /// Stopped in the middle of a file it does not say that it lives; ended for that, and started again, it has lost nothing.
 #[test]
@@ -48,25 +48,26 @@ fn row_55_a_an_agent_that_hangs_says_nothing_and_the_next_one_goes_on() {
 /// The shipped unit, under a real systemd.
 #[test]
 fn row_55_b_systemd_kills_what_hangs_and_starts_it_again() {
-    needs!(root);
-    needs!(tool "unshare");
-    needs!(tool "nsenter");
-    needs!(tool "systemctl");
-    let inbox = Inbox::new();
-    write_config_inside(&inbox, "");
-    let systemd = Systemd::start(&inbox.sandbox, "WatchdogSec=5s\nRestartSec=100ms");
-    systemd.wait_for("ActiveState", |state| state == "active");
-    let status = systemd.wait_for("StatusText", |status| !status.is_empty());
+    needs!(systemd);
+    let sandbox = Sandbox::new();
+    let inbox = sandbox.folder("srv/inbox");
+    sandbox.file("dwindle/config.toml", config("inbox", ""));
+    let systemd = Systemd::boot(&sandbox);
+    let unit = systemd.dwindle();
+    unit.edit("WatchdogSec=5s\nRestartSec=100ms");
+    assert!(unit.control("start"));
+    let status = unit.property("StatusText");
     assert_eq!(status, "Compressed 0 files; 0 skipped, 0 failed, 0 pending; 1 folder");
-    let first = systemd.property("MainPID");
-    systemd.signal("STOP");
-    inbox.sandbox.file("inbox/F", "text");
-    systemd.wait_for("NRestarts", |count| count != "0" && !count.is_empty());
-    systemd.wait_for("StatusText", |status| status.starts_with("Compressed 1 file: "));
-    assert_ne!(systemd.property("MainPID"), first);
-    assert_eq!(contents_below(&inbox.path), [b"text"]);
-    assert!(systemd.control("stop"));
-    assert_eq!(systemd.property("Result"), "success");
+    let first = unit.property("MainPID");
+    unit.signal("STOP");
+    sandbox.file("srv/inbox/F", "text");
+    unit.wait_for("NRestarts", |count| count != "0" && !count.is_empty());
+    unit.wait_for_compressed(1);
+    assert_ne!(unit.property("MainPID"), first);
+    assert_eq!(contents_below(&inbox), [b"text"]);
+    unit.wait_for_journal("Watchdog timeout");
+    assert!(unit.control("stop"));
+    assert_eq!(unit.property("Result"), "success");
 }
 
 /// As `ProtectSystem=strict` without its `ReadWritePaths=`.
@@ -151,41 +152,40 @@ fn row_57_a_a_broken_configuration_is_told_with_its_place_and_changes_nothing() 
 /// The shipped unit, under a real systemd: a reload that cannot be is one that failed, and the service goes on.
 #[test]
 fn row_57_b_systemctl_reload_fails_where_the_configuration_is_broken() {
-    needs!(root);
-    needs!(tool "unshare");
-    needs!(tool "nsenter");
-    needs!(tool "systemctl");
-    let inbox = Inbox::new();
-    write_config_inside(&inbox, "");
-    let systemd = Systemd::start(&inbox.sandbox, "");
-    systemd.wait_for("ActiveState", |state| state == "active");
-    let first = systemd.property("MainPID");
-    write_config_inside(&inbox, &format!("[[watch]]\npath = \"{INSIDE}/outside\"\n"));
-    assert!(systemd.control("reload"));
-    systemd.wait_for("StatusText", |status| status.ends_with("; 2 folders"));
+    needs!(systemd);
+    let sandbox = Sandbox::new();
+    let inbox = sandbox.folder("srv/inbox");
+    sandbox.folder("srv/other");
+    sandbox.file("dwindle/config.toml", config("inbox", ""));
+    let systemd = Systemd::boot(&sandbox);
+    let unit = systemd.dwindle();
+    assert!(unit.control("start"));
+    let first = unit.property("MainPID");
+    sandbox.file("dwindle/config.toml", config("inbox", &config("other", "")));
+    assert!(unit.control("reload"));
+    unit.wait_for("StatusText", |status| status.ends_with("; 2 folders"));
 
-    write_config_inside(&inbox, "levle = 1\n");
-    assert!(!systemd.control("reload"));
-    assert_eq!(systemd.property("ActiveState"), "active");
+    sandbox.file("dwindle/config.toml", config("inbox", "levle = 1\n"));
+    assert!(!unit.control("reload"));
+    assert_eq!(unit.property("ActiveState"), "active");
     // Past the check it is the agent itself that refuses.
-    systemd.signal("HUP");
-    systemd.wait_for("StatusText", |status| {
-        let place = format!("{INSIDE}/dwindle.toml:4:1: unknown key `levle`");
-        status.starts_with(&format!("Reload refused: {place}")) && status.ends_with("; 2 folders")
+    unit.signal("HUP");
+    unit.wait_for("StatusText", |status| {
+        status.starts_with("Reload refused: /etc/dwindle/config.toml:4:1: unknown key `levle`")
+            && status.ends_with("; 2 folders")
     });
-    inbox.sandbox.file("inbox/F", "text");
-    systemd.wait_for("StatusText", |status| status.contains("Compressed 1 file: "));
-    assert_eq!(contents_below(&inbox.path), [b"text"]);
-    assert_eq!(systemd.property("MainPID"), first);
-    assert!(systemd.control("stop"));
-    assert_eq!(systemd.property("Result"), "success");
-    assert_eq!(systemd.property("NRestarts"), "0");
+    sandbox.file("srv/inbox/F", "text");
+    unit.wait_for("StatusText", |status| status.contains("Compressed 1 file: "));
+    assert_eq!(contents_below(&inbox), [b"text"]);
+    assert_eq!(unit.property("MainPID"), first);
+    assert!(unit.control("stop"));
+    assert_eq!(unit.property("Result"), "success");
+    assert_eq!(unit.property("NRestarts"), "0");
 }
 
-/// A configuration that names the inbox as it is called inside the namespace, and goes on with `more`.
-fn write_config_inside(inbox: &Inbox, more: &str) {
-    let text = format!("[[watch]]\npath = \"{INSIDE}/inbox\"\n{AT_ONCE}\n{more}");
-    inbox.sandbox.file("dwindle.toml", text);
+/// A configuration that watches the folder of this name in `/srv`, and goes on with `more`.
+fn config(folder: &str, more: &str) -> String {
+    format!("[[watch]]\npath = \"/srv/{folder}\"\n{AT_ONCE}\n{more}")
 }
 
 /// The agent with two watches, one of them on `denied`, in a mount namespace in which the script denies it.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::thread;
 
-/// `needs!(root)`, `needs!(mounts)` or `needs!(tool "setfacl")` as a test's first line: without it the test ends here, saying so on stderr; with
+/// `needs!(root)`, `needs!(mounts)`, `needs!(systemd)` or `needs!(tool "setfacl")` as a test's first line: without it the test ends here, saying so on stderr; with
 /// `DWINDLE_NO_SKIP=1`, which continuous integration sets, it fails instead.
 macro_rules! needs {
     (root) => {
@@ -17,6 +17,13 @@ macro_rules! needs {
         if !$crate::support::skip::present("mount(8), as root", $crate::support::mounts::are_possible()) {
             return;
         }
+    };
+    (systemd) => {
+        $crate::support::needs!(mounts);
+        $crate::support::needs!(tool "unshare");
+        $crate::support::needs!(tool "nsenter");
+        $crate::support::needs!(tool "systemctl");
+        $crate::support::needs!(tool "systemd-sysusers");
     };
     (tool $name:literal) => {
         if !$crate::support::skip::has_tool($name) {
