@@ -129,6 +129,8 @@ pub(crate) enum Action {
     Check(Check),
     /// Say of each path which watch has it, what every rule says, and what happens next
     Explain(Explain),
+    /// Ask the running agent how it gets on
+    Status(Status),
     /// Print the script that completes command lines in a shell
     Completions {
         /// One of bash, elvish, fish, powershell and zsh
@@ -240,6 +242,22 @@ pub(crate) struct Explain {
     pub(crate) shard: Option<Shard>,
 }
 
+/// `dwindle status`.
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+pub(crate) struct Status {
+    /// Print what the agent answers, an object of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Go on until q, Ctrl-C, or the agent's end: on a terminal a live screen, elsewhere a line now and then
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+
+    /// The agent's control socket [default: the configuration's, the service's, the user's]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+}
+
 impl Compress {
     /// Whether to compress standard input to standard output. There are no other paths then.
     pub(crate) fn is_filter(&self) -> bool {
@@ -347,6 +365,7 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
         "dwindle explain app.log.1",
         "Why a file is taken or not, and what happens next",
     ),
+    ("dwindle status --watch", "What the running agent does, live"),
     (
         "dwindle compress -rk9 logs",
         "All below logs, as small as it gets; keep originals",

@@ -122,6 +122,11 @@ pub(super) fn log(common: &Common, log: Log) -> WorkerGuard {
     logging::init(format, level, common.color)
 }
 
+/// As many workers as there are where nobody says how many.
+pub(super) fn all_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Whether there is such a folder. A question that a signal interrupted is asked again.
 pub(super) fn is_folder(path: &Path) -> bool {
     loop {

@@ -44,6 +44,17 @@ pub(crate) fn runtime_directory() -> PathBuf {
     directory_from(service.as_deref(), user.as_deref(), geteuid().is_root())
 }
 
+/// Where an agent of this host may have its runtime directory, for who looks for one: a service first, then one of this user.
+pub(crate) fn runtime_directories() -> Vec<PathBuf> {
+    let (service, user) = (env::var_os("RUNTIME_DIRECTORY"), env::var_os("XDG_RUNTIME_DIR"));
+    let mut all = vec![
+        directory_from(service.as_deref(), None, true),
+        directory_from(None, user.as_deref(), false),
+    ];
+    all.dedup();
+    all
+}
+
 /// The locks on the watched folders, held until it is dropped, and with it every instance that [followed](Self::follow) it and has the
 /// folder, too.
 #[derive(Debug)]
