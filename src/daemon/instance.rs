@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -44,13 +44,20 @@ pub(crate) fn runtime_directory() -> PathBuf {
     directory_from(service.as_deref(), user.as_deref(), geteuid().is_root())
 }
 
-/// Where an agent of this host may have its runtime directory, for who looks for one: a service first, then one of this user.
+/// Where agents of this host may have their runtime directories, for who looks for one: that of the service first, those of its instances
+/// (`dwindle@NAME.service`) by name, then that of this user.
 pub(crate) fn runtime_directories() -> Vec<PathBuf> {
     let (service, user) = (env::var_os("RUNTIME_DIRECTORY"), env::var_os("XDG_RUNTIME_DIR"));
-    let mut all = vec![
-        directory_from(service.as_deref(), None, true),
-        directory_from(None, user.as_deref(), false),
-    ];
+    let of_service = directory_from(service.as_deref(), None, true);
+    let mut of_instances = Vec::new();
+    if of_service == Path::new(FOR_SERVICES) {
+        let entries = fs::read_dir("/run").into_iter().flatten().flatten();
+        of_instances.extend(entries.filter(|entry| entry.file_name().as_bytes().starts_with(b"dwindle-")));
+    }
+    let mut all = vec![of_service];
+    all.extend(of_instances.iter().map(fs::DirEntry::path));
+    all[1..].sort_unstable();
+    all.push(directory_from(None, user.as_deref(), false));
     all.dedup();
     all
 }

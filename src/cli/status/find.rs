@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::read;
+use crate::cli::setup;
 use crate::config::{self, Diagnostic};
 use crate::daemon::control::{Client, FILE_NAME, Unanswered};
 use crate::daemon::instance;
@@ -12,28 +14,47 @@ use crate::model::Escaped;
 /// A client that loses its place to a crowd comes again so often.
 const TRIES: usize = 5;
 
-/// Where to ask, the first place first: the one that is named; else that of the configuration, the service's, and the user's.
-///
-/// # Errors
-///
-/// What is wrong with the configuration that is named. One that nobody named only helps.
-pub(super) fn places(files: &[PathBuf], named: Option<&Path>) -> Result<Vec<PathBuf>, Vec<Diagnostic>> {
-    if let Some(named) = named {
-        return Ok(vec![named.to_owned()]);
+/// Where to ask, and whom.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Places {
+    /// The first place first.
+    paths: Vec<PathBuf>,
+    /// As the agent that is meant says by what it is configured; none where any is meant.
+    configured_by: Option<String>,
+}
+
+impl Places {
+    /// The socket that is named; else that of the configuration, or else all that there may be by default. Of those, a configuration that is
+    /// named means the agent that reads it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the configuration that is named. One that nobody named only helps.
+    pub(super) fn new(files: &[PathBuf], named: Option<&Path>) -> Result<Self, Vec<Diagnostic>> {
+        let only = |path: &Path| Places {
+            paths: vec![path.to_owned()],
+            configured_by: None,
+        };
+        if let Some(named) = named {
+            return Ok(only(named));
+        }
+        let configured = match config::control_socket(files) {
+            Err(problems) if !files.is_empty() => return Err(problems),
+            configured => configured.ok().flatten(),
+        };
+        if let Some(configured) = &configured
+            && !files.is_empty()
+        {
+            return Ok(only(configured));
+        }
+        let by_default = instance::runtime_directories()
+            .into_iter()
+            .map(|folder| folder.join(FILE_NAME));
+        Ok(Places {
+            paths: configured.into_iter().chain(by_default).collect(),
+            configured_by: (!files.is_empty()).then(|| Escaped(Path::new(&setup::teller(files))).to_string()),
+        })
     }
-    let configured = match config::control_socket(files) {
-        Err(problems) if !files.is_empty() => return Err(problems),
-        configured => configured.ok().flatten(),
-    };
-    if let Some(configured) = &configured
-        && !files.is_empty()
-    {
-        return Ok(vec![configured.clone()]);
-    }
-    let by_default = instance::runtime_directories()
-        .into_iter()
-        .map(|folder| folder.join(FILE_NAME));
-    Ok(configured.into_iter().chain(by_default).collect())
 }
 
 /// An agent that answers.
@@ -48,10 +69,11 @@ impl Source {
     /// # Errors
     ///
     /// Where none does: a sentence that says what to do.
-    pub(super) fn find(places: &[PathBuf]) -> Result<(Self, String), String> {
+    pub(super) fn find(places: &Places) -> Result<(Self, String), String> {
         let mut denied = None;
-        for path in places {
+        for path in &places.paths {
             match Source::ask_at(path) {
+                Ok((_, json)) if !is_meant(places, &json) => {}
                 Ok(found) => return Ok(found),
                 Err(Unanswered::Failed(error)) => match error.kind() {
                     ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory => {}
@@ -115,14 +137,25 @@ impl Source {
     }
 }
 
-fn nobody(places: &[PathBuf]) -> String {
-    let mut sentence = "no agent answers at ".to_owned();
-    for (index, path) in places.iter().enumerate() {
-        let before = if index == 0 { "" } else { " or " };
-        let _ = write!(sentence, "{before}{}", Escaped(path));
+/// An agent whose answer cannot be read may be the one.
+fn is_meant(places: &Places, json: &str) -> bool {
+    let Some(configured_by) = &places.configured_by else {
+        return true;
+    };
+    read(json).is_none_or(|status| status.configured_by == *configured_by)
+}
+
+fn nobody(places: &Places) -> String {
+    let mut sentence = "no agent".to_owned();
+    if let Some(configured_by) = &places.configured_by {
+        let _ = write!(sentence, " that is configured by {configured_by}");
+    }
+    for (index, path) in places.paths.iter().enumerate() {
+        let before = if index == 0 { "answers at" } else { "or" };
+        let _ = write!(sentence, " {before} {}", Escaped(path));
     }
     sentence
-        + ". Is one running (systemctl status dwindle)? An agent with another socket is found by -c FILE, its configuration, or --socket PATH"
+        + ". Is it running (systemctl status dwindle)? Where its socket is elsewhere, name that (--socket PATH) or its configuration (-c FILE)"
 }
 
 #[cfg(test)]
@@ -132,13 +165,21 @@ mod tests {
     #[test]
     fn the_one_that_is_named_is_the_only_one() {
         let named = Path::new("/a/b.sock");
-        assert_eq!(places(&["/missing.toml".into()], Some(named)).unwrap(), [named]);
-        assert!(places(&["/missing.toml".into()], None).is_err());
+        let places = |file: &Path, named| Places::new(&[file.to_owned()], named);
+        assert_eq!(places(Path::new("/missing.toml"), Some(named)).unwrap().paths, [named]);
+        assert!(places(Path::new("/missing.toml"), None).is_err());
         let folder = tempfile::tempdir().unwrap();
         let (with, without) = (folder.path().join("with.toml"), folder.path().join("without.toml"));
         std::fs::write(&with, "control-socket = \"s\"\n[[watch]]\npath = \"/not/there\"").unwrap();
         std::fs::write(&without, "level = 1").unwrap();
-        assert_eq!(places(&[with], None).unwrap(), [folder.path().join("s")]);
-        assert!(!places(&[without], None).unwrap().is_empty());
+        let by_key = places(&with, None).unwrap();
+        assert_eq!(
+            (by_key.paths, by_key.configured_by),
+            (vec![folder.path().join("s")], None)
+        );
+        let by_default = places(&without, None).unwrap();
+        let file = without.canonicalize().unwrap().display().to_string();
+        assert_eq!(by_default.configured_by, Some(file));
+        assert!(is_meant(&by_default, "{}"), "what cannot be read may be it");
     }
 }

@@ -13,12 +13,12 @@ use super::args::{self, Common};
 use super::exit::Exit;
 use super::print;
 use crate::daemon::control::Status;
-use find::Source;
+use find::{Places, Source};
 use text::Look;
 
 /// Runs the command to its end.
 pub(super) fn run(common: &Common, arguments: &args::Status) -> Result<Exit> {
-    let places = match find::places(&common.config, arguments.socket.as_deref()) {
+    let places = match Places::new(&common.config, arguments.socket.as_deref()) {
         Ok(places) => places,
         Err(problems) => {
             print::problems(&problems);

@@ -103,7 +103,7 @@ impl Shown {
 fn page(status: &Status, trouble: Option<&str>, shown: Shown) -> Vec<Line> {
     let mut lines = head(status);
     if let Some(trouble) = trouble {
-        lines.push(Line::of(Paint::Bad, trouble));
+        lines.push(Line::default().with_sentence(Paint::Bad, trouble));
     }
     let watches = status.watches.iter().take(shown.watches).flat_map(watch);
     let left_out = status.watches_left_out + status.watches.len().saturating_sub(shown.watches);
@@ -138,15 +138,19 @@ fn head(status: &Status) -> Vec<Line> {
     if counters.removed > 0 {
         counts = counts.and(Paint::Plain, format!(", {} outputs removed again", counters.removed));
     }
-    let pending = format!(
-        "{} pending: {} in work, {} queued; {}/s with {} {}",
-        status.pending,
-        status.in_flight,
-        status.queued,
-        Size(status.bytes_per_second),
-        status.workers,
-        if status.workers == 1 { "worker" } else { "workers" },
-    );
+    let workers = match status.workers {
+        1 => "1 worker".to_owned(),
+        many => format!("{many} workers"),
+    };
+    let pending = match status.pending {
+        0 => format!("Nothing to do for {workers}"),
+        pending => format!(
+            "{pending} pending: {} in work, {} queued; {}/s with {workers}",
+            status.in_flight,
+            status.queued,
+            Size(status.bytes_per_second),
+        ),
+    };
     vec![
         title,
         Line::of(Paint::Dim, "configured by ").with_path(Paint::Dim, &status.configured_by),
@@ -188,7 +192,7 @@ fn watch(watch: &WatchStatus) -> Vec<Line> {
     for (paint, why) in why {
         lines.extend(
             why.as_ref()
-                .map(|why| Line::of(Paint::Plain, " ".repeat(10)).and(paint, why)),
+                .map(|why| Line::of(Paint::Plain, " ".repeat(10)).with_sentence(paint, why)),
         );
     }
     lines
@@ -235,13 +239,13 @@ fn failure(failure: &Failed) -> Vec<Line> {
         format!(" ({} tries)", failure.tries)
     };
     let mut lines = vec![
-        Line::of(Paint::Plain, format!("  {ago:>12}  ")).with_text(Paint::Bad, &failure.reason),
-        Line::of(Paint::Dim, format!("{:16}{}{tries}; {next}", "", failure.class)),
+        Line::of(Paint::Plain, format!("  {ago:>14}  ")).with_sentence(Paint::Bad, &failure.reason),
+        Line::of(Paint::Dim, format!("{:18}{}{tries}; {next}", "", failure.class)),
     ];
     if !failure.reason.contains(&failure.path) {
         lines.insert(
             1,
-            Line::of(Paint::Plain, format!("{:16}of ", "")).with_path(Paint::Plain, &failure.path),
+            Line::of(Paint::Plain, format!("{:18}of ", "")).with_path(Paint::Plain, &failure.path),
         );
     }
     lines
@@ -275,8 +279,18 @@ impl Paint {
 #[derive(Clone, Debug, Default)]
 struct Line {
     pieces: Vec<(Paint, String)>,
-    /// Of the last piece the end counts most.
-    ends_in_path: bool,
+    kept: Kept,
+}
+
+/// What stays of the last piece where there is not enough room for it.
+#[derive(Clone, Copy, Debug, Default)]
+enum Kept {
+    #[default]
+    Beginning,
+    /// Of a path, which has the file's name there.
+    End,
+    /// Of a sentence, which has the path between what was tried and why not.
+    Both,
 }
 
 impl Line {
@@ -296,11 +310,12 @@ impl Line {
     }
 
     fn with_path(mut self, paint: Paint, path: &str) -> Self {
-        self.ends_in_path = true;
+        self.kept = Kept::End;
         self.and(paint, path)
     }
 
-    fn with_text(self, paint: Paint, text: &str) -> Self {
+    fn with_sentence(mut self, paint: Paint, text: &str) -> Self {
+        self.kept = Kept::Both;
         self.and(paint, text)
     }
 
@@ -321,10 +336,10 @@ impl Line {
         let last = self.pieces.len().saturating_sub(1);
         for (index, (_, text)) in self.pieces.iter_mut().enumerate() {
             if width(text) > room {
-                *text = if index == last && self.ends_in_path {
-                    end_of(text, room)
-                } else {
-                    beginning_of(text, room)
+                *text = match self.kept {
+                    Kept::End if index == last => shortened(text, room, room),
+                    Kept::Both if index == last => shortened(text, room, room * 2 / 3),
+                    _ => shortened(text, room, 0),
                 };
             }
             room -= width(text);
@@ -332,26 +347,23 @@ impl Line {
     }
 }
 
-/// The beginning, with a sign that there is more, in so many columns.
-fn beginning_of(text: &str, columns: usize) -> String {
-    cut(text.chars(), columns).collect::<String>() + if columns > 0 { "…" } else { "" }
-}
-
-/// The end, where a path has the file's name.
-fn end_of(text: &str, columns: usize) -> String {
-    let mut end: Vec<char> = cut(text.chars().rev(), columns).collect();
+/// The text in so many columns, which are too few: its beginning and, of so many columns, its end, with a sign between them.
+fn shortened(text: &str, columns: usize, at_end: usize) -> String {
+    if columns == 0 {
+        return String::new();
+    }
+    let beginning: String = within(text.chars(), columns - 1 - at_end.min(columns - 1)).collect();
+    let mut end: Vec<char> = within(text.chars().rev(), at_end.min(columns - 1)).collect();
     end.reverse();
-    let sign = if columns > 0 { "…" } else { "" };
-    sign.to_owned() + &end.into_iter().collect::<String>()
+    beginning + "…" + &end.into_iter().collect::<String>()
 }
 
-/// So many of the characters as leave one column free.
-fn cut(characters: impl Iterator<Item = char>, columns: usize) -> impl Iterator<Item = char> {
-    let mut room = columns.saturating_sub(1);
+/// As many of the characters as fit in the columns.
+fn within(characters: impl Iterator<Item = char>, columns: usize) -> impl Iterator<Item = char> {
+    let mut room = columns;
     characters.map_while(move |character| {
-        let left = room.checked_sub(character.width().unwrap_or_default())?;
-        room = left;
-        (columns > 0).then_some(character)
+        room = room.checked_sub(character.width().unwrap_or_default())?;
+        Some(character)
     })
 }
 
@@ -372,5 +384,234 @@ impl Display for Span {
             (0, _, _) => write!(f, "{hours} h {} min", minutes % 60),
             _ => write!(f, "{days} d {} h", hours % 24),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Status {
+        let watch = |path: &str, mode, state, trouble: Option<&str>, why: Option<&str>| WatchStatus {
+            path: path.to_owned(),
+            mode,
+            why_polling: why.map(str::to_owned),
+            state,
+            trouble: trouble.map(str::to_owned),
+        };
+        let file = |path: &str, bytes, bytes_done| InWork {
+            path: path.to_owned(),
+            bytes,
+            bytes_done,
+            seconds: 9.0,
+            bytes_per_second: 87_139_000,
+        };
+        Status {
+            version: "0.1.0".to_owned(),
+            pid: 4242,
+            state: State::Running,
+            started: "2026-11-25T17:00:00Z".to_owned(),
+            uptime_seconds: 8000.4,
+            configured_by: "/etc/dwindle/config.toml".to_owned(),
+            workers: 4,
+            counters: Counters {
+                compressed: 412,
+                bytes_in: 1_299_227_607,
+                bytes_out: 124_151_398,
+                skipped: 3,
+                failed: 1,
+                removed: 7,
+            },
+            pending: 12,
+            queued: 4,
+            in_flight: 2,
+            bytes_per_second: 89_339_000,
+            watches: vec![
+                watch("/srv/inbox", Mode::Native, WatchCondition::Watching, None, None),
+                watch(
+                    "/mnt/share",
+                    Mode::Poll,
+                    WatchCondition::Watching,
+                    None,
+                    Some("the kernel does not tell of other hosts' changes on nfs"),
+                ),
+                watch(
+                    "/mnt/disk",
+                    Mode::Native,
+                    WatchCondition::Paused,
+                    Some("cannot write /mnt/disk/a: No space left on device (os error 28)"),
+                    None,
+                ),
+            ],
+            watches_left_out: 0,
+            files: vec![
+                file(
+                    "/srv/inbox/2026/11/a-rather-long-name-of-a-database-dump.sql",
+                    2_867_000_000,
+                    1_300_000_000,
+                ),
+                file("/srv/inbox/日本語.csv", 1000, 1000),
+                file("/srv/inbox/empty-so-far", 5_000_000, 0),
+            ],
+            files_left_out: 5,
+            failures: vec![
+                Failed {
+                    path: "/srv/inbox/secret".to_owned(),
+                    watch: "/srv/inbox".to_owned(),
+                    step: "open".to_owned(),
+                    reason: "cannot open /srv/inbox/secret: Permission denied (os error 13)".to_owned(),
+                    errno: Some(13),
+                    class: "permanent".to_owned(),
+                    at: "2026-11-25T17:00:00Z".to_owned(),
+                    seconds_ago: 125.0,
+                    tries: 1,
+                    retry_in_seconds: None,
+                    given_up: true,
+                    moved_to: None,
+                },
+                Failed {
+                    path: "/srv/inbox/b".to_owned(),
+                    watch: "/srv/inbox".to_owned(),
+                    step: "write".to_owned(),
+                    reason: "cannot write /srv/out/b.gz: Input/output error (os error 5)".to_owned(),
+                    errno: Some(5),
+                    class: "transient".to_owned(),
+                    at: "2026-11-25T16:00:00Z".to_owned(),
+                    seconds_ago: 3.0,
+                    tries: 3,
+                    retry_in_seconds: Some(4.2),
+                    given_up: false,
+                    moved_to: None,
+                },
+            ],
+        }
+    }
+
+    fn look(columns: usize, lines: usize) -> Look {
+        Look {
+            color: false,
+            size: Some((columns, lines)),
+        }
+    }
+
+    #[test]
+    fn a_status_is_read_at_a_glance_in_80_columns() {
+        let expected = "\
+dwindle 0.1.0 running, up 2 h 13 min, process 4242
+configured by /etc/dwindle/config.toml
+
+Compressed 412 files: 1.21 GiB -> 118.40 MiB (90.4% smaller)
+3 skipped, 1 failed, 7 outputs removed again
+12 pending: 2 in work, 4 queued; 85.20 MiB/s with 4 workers
+
+Watches
+  native  /srv/inbox
+  poll    /mnt/share
+          the kernel does not tell of other hosts' changes on nfs
+  paused  /mnt/disk
+          cannot write /mnt/disk/a: No space left on device (os error 28)
+
+In work
+  [====>     ]  45% of    2.67 GiB   83.10 MiB/s  …g-name-of-a-database-dump.sql
+  [==========] 100% of      1000 B     finishing  /srv/inbox/日本語.csv
+  [>         ]   0% of    4.77 MiB   83.10 MiB/s  /srv/inbox/empty-so-far
+  and 5 more
+
+Last failures
+   2 min 5 s ago  cannot open /srv/inbox/secret: Permission denied (os error 13)
+                  permanent; given up until it is touched
+         3 s ago  cannot write /srv/out/b.gz: Input/output error (os error 5)
+                  of /srv/inbox/b
+                  transient (3 tries); tried again in 4 s";
+        let text = lines(&sample(), &look(80, usize::MAX)).join("\n");
+        assert_eq!(text, expected, "\n{text}");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal_and_a_screen_has_the_height_of_it() {
+        let status = sample();
+        for columns in [1, 2, 10, 40, 79, 80, 200] {
+            for height in [1, 2, 10, 24, 50] {
+                let screen = screen(&status, Some("no answer"), &look(columns, height));
+                assert_eq!(screen.len(), height);
+                for line in &screen {
+                    assert!(width(line) <= columns, "{columns}: {line}");
+                }
+            }
+        }
+        let small = screen(&status, None, &look(80, 24)).join("\n");
+        for part in ["Watches", "In work", "Last failures", "more", "q leaves"] {
+            assert!(small.contains(part), "{part}:\n{small}");
+        }
+        let endless = Look {
+            color: false,
+            size: None,
+        };
+        let whole = "/srv/inbox/2026/11/a-rather-long-name-of-a-database-dump.sql";
+        assert!(lines(&status, &endless).iter().any(|line| line.ends_with(whole)));
+    }
+
+    #[test]
+    fn colours_are_only_where_they_are_wanted_and_nothing_told_can_make_others() {
+        let mut status = sample();
+        status.watches[0].path = "/a\x1b[31m\nb".to_owned();
+        let plain = lines(&status, &look(80, usize::MAX)).join("\n");
+        assert!(!plain.contains('\x1b'));
+        assert!(plain.contains("/a?[31m?b"));
+        let colored = Look {
+            color: true,
+            ..look(80, usize::MAX)
+        };
+        let colored = lines(&status, &colored).join("\n");
+        assert!(colored.contains("\x1b[32mrunning\x1b[0m"), "{colored}");
+        let mut stripped = String::new();
+        for part in colored.split('\x1b') {
+            stripped += part
+                .split_once('m')
+                .filter(|_| part.starts_with('['))
+                .map_or(part, |(_, text)| text);
+        }
+        let trimmed: Vec<&str> = stripped.lines().map(str::trim_end).collect();
+        assert_eq!(trimmed.join("\n"), plain);
+    }
+
+    #[test]
+    fn an_idle_agent_says_so_and_a_line_has_everything() {
+        let mut status = sample();
+        status.state = State::Stopping;
+        assert_eq!(
+            line(&status),
+            "stopping: 412 compressed, 3 skipped, 1 failed; 12 pending (2 in work, 4 queued); 85.20 MiB/s"
+        );
+        status.pending = 0;
+        status.workers = 1;
+        let text = lines(&status, &look(80, usize::MAX));
+        assert_eq!(text[0], "dwindle 0.1.0 stopping, up 2 h 13 min, process 4242");
+        assert_eq!(text[5], "Nothing to do for 1 worker");
+    }
+
+    #[test]
+    fn what_is_too_long_loses_what_says_least() {
+        let fit = |line: Line, columns| line.painted(&look(columns, 1));
+        let sentence = "cannot open /srv/inbox/a/long/path: Permission denied (os error 13)";
+        let line = Line::of(Paint::Plain, "  ").with_sentence(Paint::Bad, sentence);
+        assert_eq!(
+            fit(line, 60),
+            "  cannot open /srv/in…/path: Permission denied (os error 13)"
+        );
+        let path = Line::of(Paint::Plain, "  ").with_path(Paint::Plain, "/srv/日本/語語.csv");
+        assert_eq!(fit(path.clone(), 14), "  …本/語語.csv");
+        assert_eq!(fit(path, 13), "  …/語語.csv");
+        assert_eq!(fit(Line::of(Paint::Plain, "running"), 4), "run…");
+    }
+
+    #[test]
+    fn times_have_two_units() {
+        let told = |seconds: f64| Span(seconds).to_string();
+        assert_eq!(told(0.4), "0 s");
+        assert_eq!(told(59.9), "59 s");
+        assert_eq!(told(60.0), "1 min 0 s");
+        assert_eq!(told(3600.0 * 25.0), "1 d 1 h");
+        assert_eq!(told(f64::NAN), "0 s");
     }
 }

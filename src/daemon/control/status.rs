@@ -126,3 +126,104 @@ pub(crate) struct Failed {
     /// Where it went, where the watch has a folder for what fails.
     pub(crate) moved_to: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    const DOCUMENTATION: &str = include_str!("../../../docs/control-socket.md");
+
+    fn sample() -> Status {
+        Status {
+            version: "0.1.0".to_owned(),
+            pid: 1,
+            state: State::Running,
+            started: String::new(),
+            uptime_seconds: 1.5,
+            configured_by: String::new(),
+            workers: 1,
+            counters: Counters {
+                compressed: 1,
+                bytes_in: 2,
+                bytes_out: 3,
+                skipped: 4,
+                failed: 5,
+                removed: 6,
+            },
+            pending: 1,
+            queued: 2,
+            in_flight: 3,
+            bytes_per_second: 4,
+            watches: vec![WatchStatus {
+                path: "/a".to_owned(),
+                mode: Mode::Native,
+                why_polling: None,
+                state: WatchCondition::Watching,
+                trouble: None,
+            }],
+            watches_left_out: 0,
+            files: vec![InWork {
+                path: "/a/b".to_owned(),
+                bytes: 1,
+                bytes_done: 2,
+                seconds: 0.5,
+                bytes_per_second: 3,
+            }],
+            files_left_out: 0,
+            failures: vec![Failed {
+                path: "/a/c".to_owned(),
+                watch: "/a".to_owned(),
+                step: "open".to_owned(),
+                reason: String::new(),
+                errno: None,
+                class: "permanent".to_owned(),
+                at: String::new(),
+                seconds_ago: 0.0,
+                tries: 1,
+                retry_in_seconds: None,
+                given_up: false,
+                moved_to: None,
+            }],
+        }
+    }
+
+    fn names(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    found.push(name.clone());
+                    names(value, found);
+                }
+            }
+            Value::Array(values) => values.iter().for_each(|value| names(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_documentation_has_every_field_and_every_word() {
+        let mut found = Vec::new();
+        names(&serde_json::to_value(sample()).unwrap(), &mut found);
+        assert!(found.len() > 40);
+        let rows: Vec<&str> = DOCUMENTATION.lines().filter(|line| line.starts_with("| `")).collect();
+        for name in found {
+            let cell = format!("`{name}`");
+            let is_row = |row: &&&str| row.split('|').nth(1).is_some_and(|first| first.contains(&cell));
+            assert!(rows.iter().any(|row| is_row(&row)), "{name} is not explained");
+        }
+        for word in [
+            "starting", "running", "stopping", "native", "poll", "watching", "lost", "paused",
+        ] {
+            assert!(DOCUMENTATION.contains(&format!("`\"{word}\"`")), "{word}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_more_fields_are_no_matter() {
+        let mut value = serde_json::to_value(sample()).unwrap();
+        value["some_day"] = 1.into();
+        value["watches"][0]["some_day"] = 1.into();
+        assert_eq!(serde_json::from_value::<Status>(value).unwrap(), sample());
+    }
+}
