@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 use crate::config::Config;
 use crate::daemon::control::{Control, FILE_NAME, Ledger, Socket, Unavailable};
 use crate::daemon::instance;
+use crate::model::Escaped;
 
 /// Where the agent's socket is: as configured, or in its runtime directory.
 fn place(config: &Config) -> PathBuf {
@@ -20,22 +21,23 @@ fn place(config: &Config) -> PathBuf {
 /// # Errors
 ///
 /// Where another agent has it, and this one is a service (`is_service`): whoever asks by the configuration would be answered by the other
-/// one. One pass, and folders that a person named, need none so much.
+/// one. One pass, one shard of several, and folders that a person named go without.
 pub(super) fn claim(config: &Config, is_service: bool) -> Result<Option<Socket>, Unavailable> {
     match Socket::claim(&place(config)) {
         Ok(socket) => Ok(Some(socket)),
         Err(taken @ Unavailable::Taken { .. }) if is_service => Err(taken),
-        Err(taken @ Unavailable::Taken { .. }) => {
-            debug!("{taken}: going on without");
+        Err(Unavailable::Taken { path }) => {
+            let path = Escaped(&path);
+            debug!(name: "no-control-socket", "another agent has the control socket {path}: going on without");
             Ok(None)
         }
         // Files do not wait for those who only want to look.
         Err(failed) if is_service => {
-            warn!("{failed}. Going on without: `dwindle status` cannot ask this agent");
+            warn!(name: "no-control-socket", "{failed}. Going on without: `dwindle status` cannot ask this agent");
             Ok(None)
         }
         Err(failed) => {
-            info!("{failed}. Going on without: `dwindle status` cannot ask this agent");
+            info!(name: "no-control-socket", "{failed}. Going on without: `dwindle status` cannot ask this agent");
             Ok(None)
         }
     }
@@ -46,7 +48,7 @@ pub(super) fn serve(socket: Socket, ledger: Arc<Ledger>) -> Option<Control> {
     match Control::serve(socket, ledger) {
         Ok(control) => Some(control),
         Err(error) => {
-            warn!("the control socket cannot be served: {error}. Going on without");
+            warn!(name: "no-control-socket", "the control socket cannot be served: {error}. Going on without");
             None
         }
     }

@@ -79,12 +79,10 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
             return Ok(Exit::TryLater);
         }
     };
-    let socket = match control::claim(&config, !files.is_empty() && !arguments.once) {
+    let socket = match control::claim(&config, reloads && arguments.shard.is_none()) {
         Ok(socket) => socket,
         Err(taken) => {
-            print::complain(format_args!(
-                "{taken}. Stop that one first, or give this one a socket of its own (control-socket = PATH)"
-            ));
+            print::complain(taken);
             return Ok(Exit::TryLater);
         }
     };
@@ -130,6 +128,11 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         observers,
         control: control.as_ref(),
     }));
+    close(ended, arguments)
+}
+
+/// Says what came of it.
+fn close(ended: Result<Ended, AgentError>, arguments: &Run) -> Result<Exit> {
     let ended = match ended {
         Ok(ended) => ended,
         Err(AgentError::Pattern(error)) => {

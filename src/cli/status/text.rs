@@ -128,10 +128,12 @@ fn head(status: &Status) -> Vec<Line> {
     let title = Line::of(Paint::Bold, format!("dwindle {} ", status.version))
         .and(paint, state)
         .and(Paint::Plain, format!(", up {uptime}, process {}", status.pid));
-    let mut report = Report::default();
-    report.compressed = counters.compressed;
-    report.bytes_in = counters.bytes_in;
-    report.bytes_out = counters.bytes_out;
+    let report = Report {
+        compressed: counters.compressed,
+        bytes_in: counters.bytes_in,
+        bytes_out: counters.bytes_out,
+        ..Report::default()
+    };
     let bad = if counters.failed > 0 { Paint::Bad } else { Paint::Plain };
     let mut counts = Line::of(Paint::Plain, format!("{} skipped, ", counters.skipped))
         .and(bad, format!("{} failed", counters.failed));

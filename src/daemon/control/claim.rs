@@ -41,7 +41,10 @@ pub(crate) struct Socket {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unavailable {
     /// Another agent, or who knows who, answers there.
-    #[error("another agent answers on the control socket {} already", Escaped(path))]
+    #[error(
+        "another agent answers on the control socket {} already. Stop that one first, or give this one a socket of its own (control-socket = PATH)",
+        Escaped(path)
+    )]
     Taken { path: PathBuf },
     #[error("the control socket {} cannot be made: {why}", Escaped(path))]
     Failed { path: PathBuf, why: String },
@@ -276,10 +279,11 @@ mod tests {
     fn one_that_is_held_or_answers_is_taken_and_stays() {
         let (folder, path) = scene();
         let socket = Socket::claim(&path).unwrap();
-        assert_eq!(
-            refusal(&path),
-            format!("another agent answers on the control socket {} already", path.display())
+        let sentence = format!(
+            "another agent answers on the control socket {} already. Stop",
+            path.display()
         );
+        assert!(refusal(&path).starts_with(&sentence), "{}", refusal(&path));
         drop(socket);
         // By somebody who knows nothing of our lock.
         let stranger = UnixListener::bind(&path).unwrap();

@@ -131,7 +131,7 @@ struct Server {
 impl Server {
     fn run(mut self) {
         loop {
-            let Ok(Ready { stop, arrived, ready }) = self.wait() else {
+            let Ok(Happened { stop, arrived, ready }) = self.wait() else {
                 thread::sleep(PAUSE);
                 continue;
             };
@@ -147,7 +147,7 @@ impl Server {
     }
 
     /// Sleeps until something can be done, which may be never.
-    fn wait(&self) -> Result<Ready, Errno> {
+    fn wait(&self) -> Result<Happened, Errno> {
         let mut waited_for = vec![PollFd::new(&self.stopped, PollFlags::IN)];
         let listens = self.pause.is_none_or(|pause| pause <= Instant::now());
         let for_arrivals = if listens { PollFlags::IN } else { PollFlags::empty() };
@@ -167,7 +167,7 @@ impl Server {
             }
         }
         let mut happened = waited_for.iter().map(|waited| !waited.revents().is_empty());
-        Ok(Ready {
+        Ok(Happened {
             stop: happened.next().unwrap_or_default(),
             arrived: happened.next().unwrap_or_default(),
             ready: happened.collect(),
@@ -242,7 +242,7 @@ impl Server {
 }
 
 /// What has happened.
-struct Ready {
+struct Happened {
     stop: bool,
     arrived: bool,
     /// For each connection.
