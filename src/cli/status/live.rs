@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 
 use super::find::Source;
+use super::line::Look;
 use super::screen::{Event, Screen};
-use super::text::{self, Look};
-use super::{print, read};
+use super::{print, read, text};
 use crate::cli::exit::Exit;
 use crate::daemon::control::{Status, Unanswered};
 

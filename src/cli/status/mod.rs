@@ -1,6 +1,7 @@
 //! `dwindle status`: what the running agent does, once or live.
 
 mod find;
+mod line;
 mod live;
 mod screen;
 mod text;
@@ -14,7 +15,7 @@ use super::exit::Exit;
 use super::print;
 use crate::daemon::control::Status;
 use find::{Places, Source};
-use text::Look;
+use line::Look;
 
 /// Runs the command to its end.
 pub(super) fn run(common: &Common, arguments: &args::Status) -> Result<Exit> {
