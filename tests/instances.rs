@@ -18,10 +18,11 @@ fn by_hand(inbox: &Inbox, folder: &Path) -> Dwindle {
     Dwindle::new(&inbox.sandbox).args([Path::new("run"), folder])
 }
 
-/// Locks that are held, or that a killed agent left.
+/// Locks on folders that are held, or that a killed agent left.
 fn locks(sandbox: &Sandbox) -> Vec<PathBuf> {
     let runtime = sandbox.path(".runtime");
-    let names = names_below(&runtime);
+    let mut names = names_below(&runtime);
+    names.retain(|name| name.starts_with("watch-"));
     names.iter().map(|name| runtime.join(name)).collect()
 }
 
@@ -119,7 +120,7 @@ fn agents_on_different_folders_run_side_by_side() {
     let inbox = Inbox::new();
     let mut first = inbox.watch(SETTLE);
     let other = inbox.sandbox.folder("other");
-    let text = format!("[[watch]]\npath = {other:?}\n{SETTLE}\n");
+    let text = format!("control-socket = \"other.sock\"\n[[watch]]\npath = {other:?}\n{SETTLE}\n");
     let config = inbox.sandbox.file("other.toml", text);
     let mut second = Dwindle::new(&inbox.sandbox).args(["run", "-c"]).args([config]).start();
     inbox.sandbox.file("inbox/a.csv", "text");

@@ -71,6 +71,8 @@ mod simulator;
 mod static_assets;
 /// A `.gz` beside each web file, sent by a real nginx.
 mod static_assets_nginx;
+/// `dwindle status`: what an agent says of itself through its control socket, to whom, and how it is shown.
+mod status;
 /// `dwindle run`: how it ends, by signals, by itself, or before it has begun.
 mod stopping;
 /// What every source file keeps to: its size, nothing left to do, no test file forgotten.

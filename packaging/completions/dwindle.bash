@@ -37,6 +37,9 @@ _dwindle() {
             dwindle,run)
                 cmd="dwindle__subcmd__run"
                 ;;
+            dwindle,status)
+                cmd="dwindle__subcmd__status"
+                ;;
             dwindle__subcmd__help,check)
                 cmd="dwindle__subcmd__help__subcmd__check"
                 ;;
@@ -58,6 +61,9 @@ _dwindle() {
             dwindle__subcmd__help,run)
                 cmd="dwindle__subcmd__help__subcmd__run"
                 ;;
+            dwindle__subcmd__help,status)
+                cmd="dwindle__subcmd__help__subcmd__status"
+                ;;
             *)
                 ;;
         esac
@@ -65,7 +71,7 @@ _dwindle() {
 
     case "${cmd}" in
         dwindle)
-            opts="-c -j -v -q -h -V --config --workers --level --verbose --quiet --log-format --color --help --version run compress check explain completions man help"
+            opts="-c -j -v -q -h -V --config --workers --level --verbose --quiet --log-format --color --help --version run compress check explain status completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -299,7 +305,7 @@ _dwindle() {
             return 0
             ;;
         dwindle__subcmd__help)
-            opts="run compress check explain completions man help"
+            opts="run compress check explain status completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -410,6 +416,20 @@ _dwindle() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        dwindle__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         dwindle__subcmd__man)
             opts="-c -j -v -q -h --config --workers --level --verbose --quiet --log-format --color --help dwindle dwindle.toml"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -460,6 +480,52 @@ _dwindle() {
             fi
             case "${prev}" in
                 --shard)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workers)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --level)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "auto text json journald" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dwindle__subcmd__status)
+            opts="-w -c -j -v -q -h --json --watch --socket --config --workers --level --verbose --quiet --log-format --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

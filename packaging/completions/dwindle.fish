@@ -42,6 +42,7 @@ complete -c dwindle -n "__fish_dwindle_needs_command" -f -a "run" -d 'Watch fold
 complete -c dwindle -n "__fish_dwindle_needs_command" -f -a "compress" -d 'Compress the files named, like gzip'
 complete -c dwindle -n "__fish_dwindle_needs_command" -f -a "check" -d 'Validate the configuration and print every problem in it'
 complete -c dwindle -n "__fish_dwindle_needs_command" -f -a "explain" -d 'Say of each path which watch has it, what every rule says, and what happens next'
+complete -c dwindle -n "__fish_dwindle_needs_command" -f -a "status" -d 'Ask the running agent how it gets on'
 complete -c dwindle -n "__fish_dwindle_needs_command" -f -a "completions" -d 'Print the script that completes command lines in a shell'
 complete -c dwindle -n "__fish_dwindle_needs_command" -f -a "man" -d 'Print a manual page'
 complete -c dwindle -n "__fish_dwindle_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -120,6 +121,22 @@ never\t'Never'"
 complete -c dwindle -n "__fish_dwindle_using_subcommand explain" -s v -l verbose -d 'Log more: -v what is skipped, -vv everything'
 complete -c dwindle -n "__fish_dwindle_using_subcommand explain" -s q -l quiet -d 'Log less: -q warnings and errors, -qq errors, -qqq nothing'
 complete -c dwindle -n "__fish_dwindle_using_subcommand explain" -s h -l help -d 'Print help'
+complete -c dwindle -n "__fish_dwindle_using_subcommand status" -l socket -d 'The agent\'s control socket [default: the configuration\'s, the service\'s, the user\'s]' -r -F
+complete -c dwindle -n "__fish_dwindle_using_subcommand status" -s c -l config -d 'Configuration file(s) instead of those in /etc/dwindle' -r -F
+complete -c dwindle -n "__fish_dwindle_using_subcommand status" -s j -l workers -d 'Compress N files at a time [default: as many as there are CPUs]' -r
+complete -c dwindle -n "__fish_dwindle_using_subcommand status" -l level -d 'Compression level, 1 (fastest) to 9 (smallest) [default: 6]; with --format zstd to 19 [default: 3]' -r
+complete -c dwindle -n "__fish_dwindle_using_subcommand status" -l log-format -d 'What log lines look like' -r -f -a "auto\t'What fits where they go: the journal where that reads standard error, and otherwise text'
+text\t'Lines for people'
+json\t'A JSON object a line'
+journald\t'To the systemd journal, each field on its own; text where there is none'"
+complete -c dwindle -n "__fish_dwindle_using_subcommand status" -l color -d 'Use colours; auto: on a terminal, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless the variable `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c dwindle -n "__fish_dwindle_using_subcommand status" -l json -d 'Print what the agent answers, an object of JSON'
+complete -c dwindle -n "__fish_dwindle_using_subcommand status" -s w -l watch -d 'Go on until q, Ctrl-C, or the agent\'s end: on a terminal a live screen, elsewhere a line now and then'
+complete -c dwindle -n "__fish_dwindle_using_subcommand status" -s v -l verbose -d 'Log more: -v what is skipped, -vv everything'
+complete -c dwindle -n "__fish_dwindle_using_subcommand status" -s q -l quiet -d 'Log less: -q warnings and errors, -qq errors, -qqq nothing'
+complete -c dwindle -n "__fish_dwindle_using_subcommand status" -s h -l help -d 'Print help'
 complete -c dwindle -n "__fish_dwindle_using_subcommand completions" -s c -l config -d 'Configuration file(s) instead of those in /etc/dwindle' -r -F
 complete -c dwindle -n "__fish_dwindle_using_subcommand completions" -s j -l workers -d 'Compress N files at a time [default: as many as there are CPUs]' -r
 complete -c dwindle -n "__fish_dwindle_using_subcommand completions" -l level -d 'Compression level, 1 (fastest) to 9 (smallest) [default: 6]; with --format zstd to 19 [default: 3]' -r
@@ -146,10 +163,11 @@ never\t'Never'"
 complete -c dwindle -n "__fish_dwindle_using_subcommand man" -s v -l verbose -d 'Log more: -v what is skipped, -vv everything'
 complete -c dwindle -n "__fish_dwindle_using_subcommand man" -s q -l quiet -d 'Log less: -q warnings and errors, -qq errors, -qqq nothing'
 complete -c dwindle -n "__fish_dwindle_using_subcommand man" -s h -l help -d 'Print help'
-complete -c dwindle -n "__fish_dwindle_using_subcommand help; and not __fish_seen_subcommand_from run compress check explain completions man help" -f -a "run" -d 'Watch folders until stopped, and compress what is finished'
-complete -c dwindle -n "__fish_dwindle_using_subcommand help; and not __fish_seen_subcommand_from run compress check explain completions man help" -f -a "compress" -d 'Compress the files named, like gzip'
-complete -c dwindle -n "__fish_dwindle_using_subcommand help; and not __fish_seen_subcommand_from run compress check explain completions man help" -f -a "check" -d 'Validate the configuration and print every problem in it'
-complete -c dwindle -n "__fish_dwindle_using_subcommand help; and not __fish_seen_subcommand_from run compress check explain completions man help" -f -a "explain" -d 'Say of each path which watch has it, what every rule says, and what happens next'
-complete -c dwindle -n "__fish_dwindle_using_subcommand help; and not __fish_seen_subcommand_from run compress check explain completions man help" -f -a "completions" -d 'Print the script that completes command lines in a shell'
-complete -c dwindle -n "__fish_dwindle_using_subcommand help; and not __fish_seen_subcommand_from run compress check explain completions man help" -f -a "man" -d 'Print a manual page'
-complete -c dwindle -n "__fish_dwindle_using_subcommand help; and not __fish_seen_subcommand_from run compress check explain completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c dwindle -n "__fish_dwindle_using_subcommand help; and not __fish_seen_subcommand_from run compress check explain status completions man help" -f -a "run" -d 'Watch folders until stopped, and compress what is finished'
+complete -c dwindle -n "__fish_dwindle_using_subcommand help; and not __fish_seen_subcommand_from run compress check explain status completions man help" -f -a "compress" -d 'Compress the files named, like gzip'
+complete -c dwindle -n "__fish_dwindle_using_subcommand help; and not __fish_seen_subcommand_from run compress check explain status completions man help" -f -a "check" -d 'Validate the configuration and print every problem in it'
+complete -c dwindle -n "__fish_dwindle_using_subcommand help; and not __fish_seen_subcommand_from run compress check explain status completions man help" -f -a "explain" -d 'Say of each path which watch has it, what every rule says, and what happens next'
+complete -c dwindle -n "__fish_dwindle_using_subcommand help; and not __fish_seen_subcommand_from run compress check explain status completions man help" -f -a "status" -d 'Ask the running agent how it gets on'
+complete -c dwindle -n "__fish_dwindle_using_subcommand help; and not __fish_seen_subcommand_from run compress check explain status completions man help" -f -a "completions" -d 'Print the script that completes command lines in a shell'
+complete -c dwindle -n "__fish_dwindle_using_subcommand help; and not __fish_seen_subcommand_from run compress check explain status completions man help" -f -a "man" -d 'Print a manual page'
+complete -c dwindle -n "__fish_dwindle_using_subcommand help; and not __fish_seen_subcommand_from run compress check explain status completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

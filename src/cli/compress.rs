@@ -13,6 +13,7 @@ use super::exit::Exit;
 use super::observers::Observers;
 use super::print;
 use super::progress::Progress;
+use super::setup;
 use crate::agent::{Cancel, FileOptions, OneShot};
 use crate::codec::{self, Alone, CompressError, Header};
 use crate::daemon::signals::{OnHangUp, Signal, Signals};
@@ -31,7 +32,7 @@ pub(super) fn run(common: &Common, arguments: &Compress) -> Result<Exit> {
     let (stop, abort) = (Cancel::default(), Cancel::default());
     let oneshot = OneShot {
         runtime,
-        workers: common.workers.map_or_else(all_cpus, usize::from),
+        workers: common.workers.map_or_else(setup::all_cpus, usize::from),
         options: options(arguments, level),
         recursive: arguments.recursive,
         shard: arguments.shard.filter(|_| arguments.recursive),
@@ -79,10 +80,6 @@ fn options(arguments: &Compress, level: Level) -> FileOptions {
         Some(folder) => options.with_output_dir(folder),
         None => options,
     }
-}
-
-fn all_cpus() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// A sentence for each failure and each file passed over; with a terminal, a bar.

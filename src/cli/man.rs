@@ -49,7 +49,7 @@ const EXIT_STATUS: &[(&str, &str)] = &[
     ("2", "The command line is wrong."),
     (
         "75",
-        "It could not start, for a reason that may pass, such as a missing folder.",
+        "It could not start, for a reason that may pass, such as a missing folder. Of status: no agent answers, or none any more.",
     ),
     ("78", "The configuration is wrong."),
     (
@@ -66,6 +66,10 @@ const FILES: &[(&str, &str)] = &[
     (
         "/etc/dwindle/conf.d/*.toml",
         "More of it, read in the order of the names.",
+    ),
+    (
+        "/run/dwindle/control.sock",
+        "Where status asks the service; $XDG_RUNTIME_DIR/dwindle/control.sock for an agent that a user has started.",
     ),
 ];
 

@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod completions;
 mod compress;
+mod control;
 mod descriptors;
 mod dry_run;
 mod exit;
@@ -17,6 +18,7 @@ mod reload;
 mod run;
 mod service;
 mod setup;
+mod status;
 mod variables;
 mod version;
 mod watch_observers;
@@ -49,6 +51,7 @@ fn execute(cli: &Cli) -> Exit {
         Action::Compress(arguments) => compress::run(&cli.common, arguments),
         Action::Check(arguments) => check::run(&cli.common.config, arguments),
         Action::Explain(arguments) => explain::run(&cli.common.config, arguments),
+        Action::Status(arguments) => status::run(&cli.common, arguments),
         Action::Completions { shell } => printed(print::bytes(&completions::script(*shell))),
         Action::Man { page } => printed(print::bytes(&man::page(*page))),
     };

@@ -163,6 +163,9 @@ impl Reloader {
         if new.workers != self.config.workers {
             warn!(name: "next-start", "`workers` has changed: that takes effect at the next start");
         }
+        if new.control_socket != self.config.control_socket {
+            warn!(name: "next-start", "`control-socket` has changed: that takes effect at the next start");
+        }
         if new.log != self.config.log {
             warn!(name: "next-start", "[log] has changed: that takes effect at the next start");
         }

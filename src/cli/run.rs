@@ -14,18 +14,19 @@ use super::reload::Reloader;
 use super::service::Service;
 use super::setup::{self, Overrides, Setup};
 use super::watch_observers::WatchObservers;
-use super::{dry_run, print};
+use super::{control, dry_run, print};
 use crate::agent::{Agent, AgentBuilder, AgentError};
 use crate::codec::free_kept;
 use crate::config::Config;
 use crate::daemon::NotifyWatcher;
+use crate::daemon::control::{Control, Ledger};
 use crate::daemon::hooks::{HookRunner, Tally};
 use crate::daemon::instance::{self, Instance, Refused};
 use crate::daemon::logging::LogObserver;
 use crate::daemon::manager::Manager;
 use crate::daemon::signals::{OnHangUp, Signal, Signals};
-use crate::model::{Escaped, Report};
-use crate::policy::{Preset, Shard, Watch};
+use crate::model::{Escaped, Observer, Report};
+use crate::policy::{Preset, Shard, Watch, WatchId};
 use crate::runtime::{BoxFuture, Runtime, Smol, block_on, race, unblock};
 use crate::storage::give_back_memory;
 
@@ -81,6 +82,13 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
             return Ok(Exit::TryLater);
         }
     };
+    let socket = match control::claim(&config, reloads && arguments.shard.is_none()) {
+        Ok(socket) => socket,
+        Err(taken) => {
+            print::complain(taken);
+            return Ok(Exit::TryLater);
+        }
+    };
     let runtime: Arc<dyn Runtime> = Arc::new(runtime);
     let hooks = match HookRunner::new() {
         Ok(hooks) => hooks,
@@ -90,8 +98,15 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         }
     };
     let (service, changes) = Service::new(manager(), Arc::clone(&runtime));
+    let mut of_all: Vec<Arc<dyn Observer>> = vec![Arc::new(LogObserver::default()), Arc::new(changes)];
+    let control = socket.and_then(|socket| {
+        let workers = config.workers.unwrap_or_else(setup::all_cpus);
+        let ledger = Arc::new(Ledger::new(Path::new(&setup::teller(&files)), workers));
+        of_all.push(Arc::clone(&ledger) as _);
+        control::serve(socket, ledger)
+    });
     let observers = WatchObservers {
-        of_all: Arc::new(Observers(vec![Arc::new(LogObserver::default()), Arc::new(changes)])),
+        of_all: Arc::new(Observers(of_all)),
         hooks: hooks.clone(),
     };
     let mut builder = Agent::builder()
@@ -114,7 +129,13 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         signals: &signals,
         service: &service,
         observers,
+        control: control.as_ref(),
     }));
+    close(ended, arguments)
+}
+
+/// Says what came of it.
+fn close(ended: Result<Ended, AgentError>, arguments: &Run) -> Result<Exit> {
     let ended = match ended {
         Ok(ended) => ended,
         Err(AgentError::Pattern(error)) => {
@@ -178,6 +199,7 @@ struct Life<'a> {
     signals: &'a Signals,
     service: &'a Service,
     observers: WatchObservers,
+    control: Option<&'a Control>,
 }
 
 async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
@@ -191,23 +213,24 @@ async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
         signals,
         service,
         observers,
+        control,
     } = life;
     let (hooks, hook_runtime) = (observers.hooks.clone(), Arc::clone(&runtime));
     let shutdown_timeout = Mutex::new(config.shutdown_timeout);
     let agent = builder.start_without_watches()?;
-    let mut watches = Vec::new();
-    for watch in &config.watches {
-        let (id, _) = agent.add_observed_watch(watch.clone(), observers.of(watch)).await?;
-        watches.push((watch.clone(), id));
-    }
-    agent.hold_upkeep(false).await?;
-    if once {
-        agent.end_when_done(config.shutdown_timeout).await?;
-    }
+    let watches = race(vec![
+        Box::pin(open(&agent, &config, &observers, once)) as BoxFuture<'_, _>,
+        Box::pin(attend(control, &agent)),
+    ])
+    .await?;
     service.started(&agent).await;
+    if let Some(control) = control {
+        control.running();
+    }
     let mut tasks: Vec<BoxFuture<'_, Result<Ended, AgentError>>> = vec![
         Box::pin(until_ended(&agent, signals, service, &shutdown_timeout)),
         Box::pin(service.attend(&agent)),
+        Box::pin(attend(control, &agent)),
     ];
     if let Some((files, overrides)) = files
         && let Some(instance) = instance.take()
@@ -223,10 +246,41 @@ async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
         };
         tasks.push(Box::pin(reloader.follow(&agent, signals, service, &shutdown_timeout)));
     }
-    let mut ended = race(tasks).await?;
+    let ended = race(tasks).await;
+    if let Some(control) = control {
+        control.ended();
+    }
+    let mut ended = ended?;
     service.ended(&ended.report).await;
     finish_hooks(&mut ended, &hooks, signals, &*hook_runtime).await;
     Ok(ended)
+}
+
+/// Has the agent watch all its folders.
+async fn open(
+    agent: &Agent,
+    config: &Config,
+    observers: &WatchObservers,
+    once: bool,
+) -> Result<Vec<(Watch, WatchId)>, AgentError> {
+    let mut watches = Vec::new();
+    for watch in &config.watches {
+        let (id, _) = agent.add_observed_watch(watch.clone(), observers.of(watch)).await?;
+        watches.push((watch.clone(), id));
+    }
+    agent.hold_upkeep(false).await?;
+    if once {
+        agent.end_when_done(config.shutdown_timeout).await?;
+    }
+    Ok(watches)
+}
+
+/// Answers what is asked through the control socket. Never ends by itself.
+async fn attend<T>(control: Option<&Control>, agent: &Agent) -> T {
+    match control {
+        Some(control) => control.attend(agent).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits for the hooks of what was done: as long as the drain may last, or, where nobody asked for an end, to their own. A further signal

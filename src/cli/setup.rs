@@ -146,6 +146,11 @@ pub(super) fn denial(watch: &Watch, only_look: bool) -> Option<Denial> {
     written.find_map(|folder| sandbox::denial(&folder, true))
 }
 
+/// As many workers as there are where nobody says how many.
+pub(super) fn all_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Whether there is such a folder. A question that a signal interrupted is asked again.
 fn is_folder(path: &Path) -> bool {
     loop {

@@ -1,6 +1,7 @@
 //! The shape of one configuration file: which keys stand where, and what a watch is made of.
 
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use super::{LogFormat, LogLevel};
 use crate::model::{Format, Level};
 use crate::policy::{Hooks, OF_FAILURE, OF_SUCCESS, OnConflict, Preset, Select, Watch, WatcherChoice, unknown_word};
 
-pub(super) const TOP_KEYS: &[&str] = &["workers", "level", "shutdown-timeout", "log", "watch"];
+pub(super) const TOP_KEYS: &[&str] = &["workers", "level", "shutdown-timeout", "control-socket", "log", "watch"];
 pub(super) const LOG_KEYS: &[&str] = &["format", "level"];
 pub(super) const WATCH_KEYS: &[&str] = &[
     "path",
@@ -79,6 +80,7 @@ pub(super) struct File {
     pub(super) workers: Option<usize>,
     pub(super) level: Option<Level>,
     pub(super) shutdown_timeout: Option<Duration>,
+    pub(super) control_socket: Option<PathBuf>,
     pub(super) log_format: Option<LogFormat>,
     pub(super) log_level: Option<LogLevel>,
     pub(super) watches: Vec<Entry>,
@@ -133,6 +135,7 @@ fn read_top(document: &Rc<Document>, table: DeTable<'_>, problems: &mut Vec<Diag
         workers: take(&mut top, "workers").map(|Workers(workers)| workers),
         level: take(&mut top, "level"),
         shutdown_timeout: take(&mut top, "shutdown-timeout"),
+        control_socket: take_socket(document, &mut top, "control-socket"),
         ..File::default()
     };
     if let Some(mut log) = top.take_table("log", &LOG) {
@@ -243,6 +246,30 @@ fn read_watch(
 
 fn take<T: Value>(section: &mut Section<'_>, key: &'static str) -> Option<T> {
     section.take(key).map(Spanned::into_inner)
+}
+
+/// The path of a socket, which has less room than other paths.
+fn take_socket(document: &Document, section: &mut Section<'_>, key: &'static str) -> Option<PathBuf> {
+    // unix(7)
+    const LONGEST: usize = 107;
+    let written = section.take::<PathBuf>(key)?;
+    let path = make_absolute(&document.path, written.get_ref());
+    let length = path.as_os_str().len();
+    if length > LONGEST {
+        let why =
+            format!("the path of a socket has at most {LONGEST} bytes, and this one, made absolute, has {length}");
+        section.refuse(key, written.span(), why);
+        return None;
+    }
+    if path.file_name().is_none() || written.get_ref().as_os_str().as_bytes().ends_with(b"/") {
+        section.refuse(
+            key,
+            written.span(),
+            "this is a folder: name a file in it, like \"/run/dwindle/control.sock\"",
+        );
+        return None;
+    }
+    Some(path)
 }
 
 /// A program and its arguments, of which none may be a file's name where the program's is to stand.

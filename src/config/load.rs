@@ -41,6 +41,36 @@ pub(crate) struct Loaded {
 ///
 /// Everything that is wrong, in all files.
 pub(crate) fn load(files: &[PathBuf]) -> Result<Loaded, Vec<Diagnostic>> {
+    let (files, mut config, entries) = read_all(files)?;
+    let warnings = advice::warn(&entries);
+    let places = entries.iter().map(|entry| entry.document.line_of(entry.path.clone()));
+    let places = places.collect();
+    config.watches = entries.into_iter().map(|entry| entry.watch).collect();
+    Ok(Loaded {
+        config,
+        files,
+        places,
+        warnings,
+    })
+}
+
+/// What is wrong with a configuration that watches nothing. It is one all the same, which a drop-in may add to.
+pub(crate) fn nothing_watched() -> Diagnostic {
+    Diagnostic::error("nothing is watched: the configuration has no [[watch]]")
+        .with_help("add [[watch]] and below it a line like path = \"/srv/inbox\"")
+}
+
+/// The control socket that the files which [`load`] reads name. Looks at nothing else.
+///
+/// # Errors
+///
+/// As [`load`].
+pub(crate) fn control_socket(files: &[PathBuf]) -> Result<Option<PathBuf>, Vec<Diagnostic>> {
+    read_all(files).map(|(_, config, _)| config.control_socket)
+}
+
+/// The files, what they say together, and their watches.
+fn read_all(files: &[PathBuf]) -> Result<(Vec<PathBuf>, Config, Vec<Entry>), Vec<Diagnostic>> {
     let files = if files.is_empty() {
         default_files().map_err(|error| {
             let message = format!("cannot look for configuration files in {ROOT}: {error}");
@@ -61,22 +91,7 @@ pub(crate) fn load(files: &[PathBuf]) -> Result<Loaded, Vec<Diagnostic>> {
     if !problems.is_empty() {
         return Err(problems);
     }
-    let warnings = advice::warn(&entries);
-    let places = entries.iter().map(|entry| entry.document.line_of(entry.path.clone()));
-    let places = places.collect();
-    config.watches = entries.into_iter().map(|entry| entry.watch).collect();
-    Ok(Loaded {
-        config,
-        files,
-        places,
-        warnings,
-    })
-}
-
-/// What is wrong with a configuration that watches nothing. It is one all the same, which a drop-in may add to.
-pub(crate) fn nothing_watched() -> Diagnostic {
-    Diagnostic::error("nothing is watched: the configuration has no [[watch]]")
-        .with_help("add [[watch]] and below it a line like path = \"/srv/inbox\"")
+    Ok((files, config, entries))
 }
 
 /// The files at `/etc/dwindle`: `config.toml`, then `conf.d/*.toml` by name; those of them that exist.
@@ -168,6 +183,7 @@ fn merge(config: &mut Config, entries: &mut Vec<Entry>, file: File) {
         workers: file.workers.or(config.workers),
         level: file.level.unwrap_or(config.level),
         shutdown_timeout: file.shutdown_timeout.unwrap_or(config.shutdown_timeout),
+        control_socket: file.control_socket.or(config.control_socket.take()),
         log: Log {
             format: file.log_format.unwrap_or(config.log.format),
             level: file.log_level.unwrap_or(config.log.level),

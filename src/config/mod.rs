@@ -18,6 +18,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::Level;
@@ -25,7 +26,7 @@ use crate::policy::Watch;
 
 pub(crate) use beside_logrotate::warn_beside_logrotate;
 pub(crate) use diagnostic::Diagnostic;
-pub(crate) use load::{load, nothing_watched};
+pub(crate) use load::{control_socket, load, nothing_watched};
 pub(crate) use reference::{Key, PRESETS, Standard, TABLES, Table};
 
 /// The whole configuration, with defaults for what no file says.
@@ -37,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) level: Level,
     /// How long a stop waits for files that are known and not compressed yet.
     pub(crate) shutdown_timeout: Duration,
+    /// Where the agent can be asked how it gets on; `None` is in its runtime directory.
+    pub(crate) control_socket: Option<PathBuf>,
     pub(crate) log: Log,
     pub(crate) watches: Vec<Watch>,
 }
@@ -76,6 +79,7 @@ impl Default for Config {
             workers: None,
             level: Level::default(),
             shutdown_timeout: Duration::from_secs(60),
+            control_socket: None,
             log: Log::default(),
             watches: Vec::new(),
         }

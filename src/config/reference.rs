@@ -96,6 +96,15 @@ const TOP: &[Key] = &[
          start. systemd's TimeoutStopSec= has to be longer.",
         "\"5m\"",
     ),
+    key(
+        "control-socket",
+        "path",
+        Without("control.sock in the runtime directory"),
+        "Where dwindle status asks the agent; at most 107 bytes. A relative one starts at the configuration file's folder. The runtime \
+         directory is $RUNTIME_DIRECTORY, which systemd sets, or /run/dwindle, or for an agent of a user $XDG_RUNTIME_DIR/dwindle. While \
+         another agent answers there, an agent that has a configuration does not start.",
+        "\"/run/dwindle/web.sock\"",
+    ),
 ];
 
 const LOG: &[Key] = &[

@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -55,13 +55,33 @@ pub(crate) fn runtime_directory() -> PathBuf {
 pub(crate) fn lock_directory() -> PathBuf {
     let own = runtime_directory();
     let shared = Path::new(FOR_SERVICES);
-    let is_of_instance = own.as_os_str().as_bytes().starts_with(OF_INSTANCES.as_bytes());
     let is_ours = || retry_on_intr(|| stat(shared)).is_ok_and(|found| found.st_uid == geteuid().as_raw());
-    if is_of_instance && is_ours() {
+    if is_of_instance(&own) && is_ours() {
         shared.to_owned()
     } else {
         own
     }
+}
+
+/// Where agents of this host may have their runtime directories, for who looks for one: that of the service first, those of its instances
+/// (`dwindle@NAME.service`) by name, then that of this user.
+pub(crate) fn runtime_directories() -> Vec<PathBuf> {
+    let (service, user) = (env::var_os("RUNTIME_DIRECTORY"), env::var_os("XDG_RUNTIME_DIR"));
+    let of_service = directory_from(service.as_deref(), None, true);
+    let mut of_instances = Vec::new();
+    if of_service == Path::new(FOR_SERVICES) {
+        let entries = fs::read_dir("/run").into_iter().flatten().flatten();
+        of_instances.extend(entries.map(|entry| entry.path()).filter(|path| is_of_instance(path)));
+        of_instances.sort_unstable();
+    }
+    let of_user = directory_from(None, user.as_deref(), false);
+    let mut all: Vec<PathBuf> = [of_service].into_iter().chain(of_instances).chain([of_user]).collect();
+    all.dedup();
+    all
+}
+
+fn is_of_instance(directory: &Path) -> bool {
+    directory.as_os_str().as_bytes().starts_with(OF_INSTANCES.as_bytes())
 }
 
 /// The locks on the watched folders, held until it is dropped, and with it every instance that [followed](Self::follow) it and has the

@@ -1,6 +1,8 @@
 //! Floor 4: one thing of the outside world a file; none of them knows another.
 
 #[cfg(feature = "cli")]
+pub(crate) mod control;
+#[cfg(feature = "cli")]
 pub(crate) mod hooks;
 #[cfg(feature = "cli")]
 pub(crate) mod instance;

@@ -14,6 +14,7 @@ fn the_example_is_exactly_the_defaults() {
     assert_eq!(file.workers, None);
     assert_eq!(file.level, Some(config.level));
     assert_eq!(file.shutdown_timeout, Some(config.shutdown_timeout));
+    assert_eq!(file.control_socket, config.control_socket);
     let Log { format, level } = config.log;
     assert_eq!((file.log_format, file.log_level), (Some(format), Some(level)));
     let [entry] = &file.watches[..] else {
@@ -54,6 +55,7 @@ fn the_keys_that_the_example_leaves_out_can_be_used_as_shown() {
     });
     let file = parse(&text).unwrap_or_else(|problems| panic!("{}", problems[0]));
     assert_eq!(file.workers, Some(4));
+    assert!(file.control_socket.is_some());
     assert!(file.watches[0].watch.level.is_some());
 }
 

@@ -257,8 +257,20 @@ const REFUSED: &[(&str, &str)] = &[
         "1:3 unknown key `watches` at the top level: did you mean `watch`?",
     ),
     (
-        "control-socket = \"/a\"",
-        "1:1 unknown key `control-socket` at the top level: known here: workers, level, shutdown-timeout, log, watch",
+        "umbrella = \"/a\"",
+        "1:1 unknown key `umbrella` at the top level: known here: workers, level, shutdown-timeout, control-socket, log, watch",
+    ),
+    (
+        "control-socket = \"/run/\"",
+        "1:18 wrong value for `control-socket`: this is a folder: name a file in it, like \"/run/dwindle/control.sock\"",
+    ),
+    (
+        "control-socket = \"/a/..\"",
+        "1:18 wrong value for `control-socket`: this is a folder: name a file in it, like \"/run/dwindle/control.sock\"",
+    ),
+    (
+        "control-socket = \"/x/123456789/123456789/123456789/123456789/123456789/123456789/123456789/123456789/123456789/123456789/1234567\"",
+        "1:18 wrong value for `control-socket`: the path of a socket has at most 107 bytes, and this one, made absolute, has 110",
     ),
     (
         "[[watch]]\npath = \"/a\"\ndone-dir = \"/a/.\"",

@@ -16,6 +16,7 @@ const KINDS: &[(&str, &str)] = &[
     ("hooks-done", "0c4460a11e6c4d13a28132a96d4fba81"),
     ("manager", "2ccf73a28cf34ea981df0d38fe0dd6ef"),
     ("next-start", "0ecee9af9f4b433ab736fbde78aac97f"),
+    ("no-control-socket", "dbf5f950bb42491a9972fbcf6b550177"),
     ("no-journal", "024da38ed3004a288a782a884c5dfd2e"),
     ("no-lock", "735d71fa37394d9f9b39e7ed93da9a18"),
     ("not-watching", "f5fcec35125e43f7ba4204b5d7eb42b2"),

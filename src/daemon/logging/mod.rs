@@ -48,6 +48,17 @@ pub(crate) enum Color {
     Never,
 }
 
+impl Color {
+    /// Whether to use colours where that is a terminal, or is none.
+    pub(crate) fn is_used(self, on_terminal: bool) -> bool {
+        match self {
+            Color::Auto => on_terminal && !is_set("NO_COLOR"),
+            Color::Always => true,
+            Color::Never => false,
+        }
+    }
+}
+
 /// Sends log events to standard error, or to the journal, for as long as the returned guard lives; dropping it writes what still waits, for a second at most.
 /// A second call has no effect.
 ///
@@ -57,11 +68,7 @@ pub(crate) fn init(format: Format, level: LevelFilter, color: Color) -> WorkerGu
     const MOST_LINES: usize = 8192;
     let lines = Look::Text {
         time: !stderr_is_journal(),
-        color: match color {
-            Color::Auto => io::stderr().is_terminal() && !is_set("NO_COLOR"),
-            Color::Always => true,
-            Color::Never => false,
-        },
+        color: color.is_used(io::stderr().is_terminal()),
     };
     let wants_journal = format == Format::Journald || format == Format::Auto && stderr_is_journal();
     let journal = wants_journal.then(|| Journal::connect(Path::new(journal::SOCKET), Box::new(io::stderr())));
