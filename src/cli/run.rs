@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::args::{Common, Run};
 use super::exit::Exit;
+use super::metrics::Publication;
 use super::observers::Observers;
 use super::reload::Reloader;
 use super::service::Service;
@@ -24,7 +25,7 @@ use crate::daemon::instance::{self, Instance, Refused};
 use crate::daemon::logging::LogObserver;
 use crate::daemon::manager::Manager;
 use crate::daemon::signals::{OnHangUp, Signal, Signals};
-use crate::model::{Escaped, Report};
+use crate::model::{Escaped, Observer, Report};
 use crate::policy::{Preset, Shard, Watch};
 use crate::runtime::{BoxFuture, Runtime, Smol, block_on, race, unblock};
 use crate::storage::give_back_memory;
@@ -86,9 +87,18 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
             return Ok(Exit::TryLater);
         }
     };
+    let metrics = match Publication::new(&config.metrics, &runtime, &hooks) {
+        Ok(metrics) => metrics,
+        Err(sentence) => {
+            print::complain(sentence);
+            return Ok(Exit::TryLater);
+        }
+    };
     let (service, changes) = Service::new(manager(), Arc::clone(&runtime));
+    let mut of_all: Vec<Arc<dyn Observer>> = vec![Arc::new(LogObserver::default()), Arc::new(changes)];
+    of_all.extend(metrics.as_ref().map(Publication::observer));
     let observers = WatchObservers {
-        of_all: Arc::new(Observers(vec![Arc::new(LogObserver::default()), Arc::new(changes)])),
+        of_all: Arc::new(Observers(of_all)),
         hooks: hooks.clone(),
     };
     let mut builder = Agent::builder()
@@ -111,6 +121,7 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         signals: &signals,
         service: &service,
         observers,
+        metrics: metrics.as_ref(),
     }));
     let ended = match ended {
         Ok(ended) => ended,
@@ -175,6 +186,7 @@ struct Life<'a> {
     signals: &'a Signals,
     service: &'a Service,
     observers: WatchObservers,
+    metrics: Option<&'a Publication>,
 }
 
 async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
@@ -188,6 +200,7 @@ async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
         signals,
         service,
         observers,
+        metrics,
     } = life;
     let (hooks, hook_runtime) = (observers.hooks.clone(), Arc::clone(&runtime));
     let shutdown_timeout = Mutex::new(config.shutdown_timeout);
@@ -206,6 +219,9 @@ async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
         Box::pin(until_ended(&agent, signals, service, &shutdown_timeout)),
         Box::pin(service.attend(&agent)),
     ];
+    if let Some(metrics) = metrics {
+        tasks.push(Box::pin(metrics.attend(&agent)));
+    }
     if let Some((files, overrides)) = files
         && let Some(instance) = instance.take()
     {
@@ -223,6 +239,9 @@ async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
     let mut ended = race(tasks).await?;
     service.ended(&ended.report).await;
     finish_hooks(&mut ended, &hooks, signals, &*hook_runtime).await;
+    if let Some(metrics) = metrics {
+        metrics.ended(&ended.report).await;
+    }
     Ok(ended)
 }
 

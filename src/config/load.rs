@@ -12,6 +12,7 @@ use rustix::io::retry_on_intr;
 use super::advice;
 use super::diagnostic::{Diagnostic, Document};
 use super::file::{self, Entry, File};
+use super::metrics;
 use super::{Config, Log};
 use crate::model::Escaped;
 
@@ -51,17 +52,20 @@ pub(crate) fn load(files: &[PathBuf]) -> Result<Loaded, Vec<Diagnostic>> {
     };
     let mut config = Config::default();
     let mut entries = Vec::new();
+    let mut published = metrics::Keys::default();
     let mut problems = Vec::new();
     for path in &files {
         match read(path).and_then(|text| file::parse(path, &text)) {
-            Ok(file) => merge(&mut config, &mut entries, file),
+            Ok(file) => merge(&mut config, &mut entries, &mut published, file),
             Err(found) => problems.extend(found),
         }
     }
     if !problems.is_empty() {
         return Err(problems);
     }
-    let warnings = advice::warn(&entries);
+    config.metrics = published.values();
+    let mut warnings = advice::warn(&entries);
+    warnings.extend(metrics::warn(&published, &entries));
     let places = entries.iter().map(|entry| entry.document.line_of(entry.path.clone()));
     let places = places.collect();
     config.watches = entries.into_iter().map(|entry| entry.watch).collect();
@@ -163,7 +167,7 @@ impl io::Read for Impatient {
     }
 }
 
-fn merge(config: &mut Config, entries: &mut Vec<Entry>, file: File) {
+fn merge(config: &mut Config, entries: &mut Vec<Entry>, published: &mut metrics::Keys, file: File) {
     *config = Config {
         workers: file.workers.or(config.workers),
         level: file.level.unwrap_or(config.level),
@@ -172,8 +176,9 @@ fn merge(config: &mut Config, entries: &mut Vec<Entry>, file: File) {
             format: file.log_format.unwrap_or(config.log.format),
             level: file.log_level.unwrap_or(config.log.level),
         },
-        watches: Vec::new(),
+        ..Config::default()
     };
+    published.override_by(file.metrics);
     entries.extend(file.watches);
 }
 

@@ -11,6 +11,7 @@ mod file;
 mod links;
 mod load;
 mod logrotate;
+mod metrics;
 mod reference;
 mod section;
 mod values;
@@ -18,6 +19,8 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::Level;
@@ -38,6 +41,7 @@ pub(crate) struct Config {
     /// How long a stop waits for files that are known and not compressed yet.
     pub(crate) shutdown_timeout: Duration,
     pub(crate) log: Log,
+    pub(crate) metrics: Metrics,
     pub(crate) watches: Vec<Watch>,
 }
 
@@ -70,6 +74,15 @@ pub(crate) enum LogLevel {
     Trace,
 }
 
+/// Where metrics are published; nowhere by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Metrics {
+    /// A file for node_exporter's textfile collector.
+    pub(crate) textfile: Option<PathBuf>,
+    /// Where HTTP is spoken.
+    pub(crate) listen: Option<SocketAddr>,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -77,6 +90,7 @@ impl Default for Config {
             level: Level::default(),
             shutdown_timeout: Duration::from_secs(60),
             log: Log::default(),
+            metrics: Metrics::default(),
             watches: Vec::new(),
         }
     }

@@ -110,6 +110,11 @@ impl HookRunner {
         WatchHooks { rules, runner }
     }
 
+    /// How many there were so far. Does not wait for those that run.
+    pub(crate) fn tally(&self) -> Tally {
+        self.0.state().tally
+    }
+
     /// Waits until every hook has been run; from `deadline` on those that wait are not, and those that run are ended. Blocks.
     pub(crate) fn finish(&self, deadline: Option<Instant>) -> Tally {
         let mut state = self.0.state();

@@ -9,6 +9,8 @@ pub(crate) mod logging;
 #[cfg(feature = "cli")]
 pub(crate) mod manager;
 #[cfg(feature = "cli")]
+pub(crate) mod metrics;
+#[cfg(feature = "cli")]
 pub(crate) mod signals;
 #[cfg(feature = "watch")]
 mod watch;
