@@ -25,11 +25,7 @@ fn what_is_done_is_counted_for_each_watch() {
     running.wait_for("all counts", || is_done(&scrape(address), &inbox));
     assert_counted(&scrape(address), &inbox);
     let output = stop(running);
-    assert_eq!(
-        (output.report().compressed, output.report().skipped),
-        (3, 1),
-        "{output}"
-    );
+    assert_eq!(output.report().compressed, 3, "{output}");
 }
 
 #[test]
@@ -118,12 +114,11 @@ fn the_other_family_of_addresses_is_as_good() {
 fn an_address_that_cannot_be_had_ends_the_start_before_a_file_is_touched() {
     let inbox = Inbox::new();
     inbox.sandbox.file("inbox/F", "text");
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap().to_string();
-    let holder = TcpListener::bind(&taken).unwrap();
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
     // TEST-NET-1, which no machine has.
     for (address, what_to_do) in [
-        (&*taken, "another program listens there"),
+        (taken.as_str(), "another program listens there"),
         ("192.0.2.1:9713", "no interface of this machine"),
     ] {
         configure(&inbox, address, &[("inbox", "")]);

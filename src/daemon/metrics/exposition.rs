@@ -349,3 +349,82 @@ impl Page<'_> {
         Info::new(labels.to_vec()).encode(metric)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::counts::Metrics;
+    use super::*;
+    use crate::model::{Observer as _, Success};
+
+    fn watch(path: &str, lost: bool) -> WatchState {
+        WatchState {
+            path: path.into(),
+            lost,
+            ..WatchState::default()
+        }
+    }
+
+    fn text(metrics: &Metrics, moment: &Moment<'_>) -> String {
+        metrics.text(moment, Hooks::default(), Format::Prometheus)
+    }
+
+    /// The beginnings of the lines that have a value, up to it.
+    fn series(text: &str) -> Vec<&str> {
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        samples.filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect()
+    }
+
+    #[test]
+    fn no_series_is_there_twice_though_two_watches_have_one_folder() {
+        let snapshot = Snapshot {
+            watches: vec![watch("/a", false), watch("/a", true), watch("/a/", false)],
+            ..Snapshot::default()
+        };
+        let text = text(&Metrics::new(), &Moment::Running(&snapshot));
+        let mut series = series(&text);
+        let all = series.len();
+        series.sort_unstable();
+        series.dedup();
+        assert_eq!(series.len(), all, "{text}");
+        assert!(text.contains("\ndwindle_watch_lost{watch=\"/a\"} 1\n"), "{text}");
+        assert!(text.contains("\ndwindle_watches{mode=\"poll\"} 3\n"), "{text}");
+    }
+
+    #[test]
+    fn at_the_end_every_folder_has_its_counts_and_none_is_watched() {
+        let metrics = Metrics::new();
+        for folder in ["/a", "/b"] {
+            let (folder, output) = (Path::new(folder), Path::new("F.gz"));
+            metrics.compressed(folder, Path::new("F"), &Success::to(output));
+        }
+        let report = Report {
+            left: 7,
+            ..Report::default()
+        };
+        let running = Snapshot {
+            watches: vec![watch("/b", false)],
+            ..Snapshot::default()
+        };
+        let running = text(&metrics, &Moment::Running(&running));
+        assert!(!running.contains("watch=\"/a\""), "{running}");
+        let ended = text(&metrics, &Moment::Ended(&report));
+        for line in [
+            "dwindle_files_compressed_total{watch=\"/a\"} 1",
+            "dwindle_files_compressed_total{watch=\"/b\"} 1",
+            "dwindle_pending_files 7",
+            "dwindle_watches{mode=\"poll\"} 0",
+        ] {
+            assert!(ended.lines().any(|found| found == line), "{line}\n{ended}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_escaped_as_in_the_log() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let metrics = Metrics::new();
+        metrics.watching(Path::new(std::ffi::OsStr::from_bytes(b"/a\xff\"\n")), true, None);
+        let text = text(&metrics, &Moment::Ended(&Report::default()));
+        let expected = r#"dwindle_files_compressed_total{watch="/a\\xff\"\\n"} 0"#;
+        assert!(text.lines().any(|line| line == expected), "{text}");
+    }
+}

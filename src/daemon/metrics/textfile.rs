@@ -85,6 +85,26 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_finds_all_of_one_writing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dwindle.prom");
+        let textfile = Textfile::new(&path);
+        let page = |number: usize| format!("a {number}\n").repeat(2000 + number);
+        textfile.write(&page(0)).unwrap();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| (1..300).for_each(|number| textfile.write(&page(number)).unwrap()));
+            let mut last = 0;
+            while !writer.is_finished() {
+                let found = fs::read_to_string(&path).unwrap();
+                let number = found[2..found.find('\n').unwrap()].parse().unwrap();
+                assert!(number >= last);
+                assert_eq!(found, page(number));
+                last = number;
+            }
+        });
+    }
+
+    #[test]
     fn no_link_is_followed() {
         let folder = tempfile::tempdir().unwrap();
         let (victim, path) = (folder.path().join("victim"), folder.path().join("dwindle.prom"));
