@@ -123,6 +123,11 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         observers,
         metrics: metrics.as_ref(),
     }));
+    conclude(ended, arguments)
+}
+
+/// Prints the report, or why there is none, and says how the program ends.
+fn conclude(ended: Result<Ended, AgentError>, arguments: &Run) -> Result<Exit> {
     let ended = match ended {
         Ok(ended) => ended,
         Err(AgentError::Pattern(error)) => {

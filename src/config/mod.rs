@@ -77,7 +77,7 @@ pub(crate) enum LogLevel {
 /// Where metrics are published; nowhere by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Metrics {
-    /// A file for node_exporter's textfile collector.
+    /// A file for `node_exporter`'s textfile collector.
     pub(crate) textfile: Option<PathBuf>,
     /// Where HTTP is spoken.
     pub(crate) listen: Option<SocketAddr>,

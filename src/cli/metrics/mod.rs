@@ -50,9 +50,11 @@ impl Publication {
             return Ok(None);
         }
         let server = wanted.listen.map(Server::bind).transpose()?;
+        let metrics = Metrics::new();
+        hooks.tell(metrics.changes());
         Ok(Some(Publication {
             runtime: Arc::clone(runtime),
-            metrics: Arc::new(Metrics::new()),
+            metrics: Arc::new(metrics),
             hooks: hooks.clone(),
             textfile: wanted.textfile.as_deref().map(Textfile::new),
             server,
@@ -148,5 +150,164 @@ impl Publication {
             not_run,
         };
         self.metrics.text(moment, hooks, format)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+    use std::path::Path;
+    use std::sync::Mutex;
+    use std::thread;
+    use std::time::Instant;
+
+    use crate::model::Reason;
+    use crate::runtime::{Smol, block_on};
+
+    /// Lets nobody wait, and notes how long they would have.
+    struct Hurried {
+        inner: Smol,
+        slept: Mutex<Vec<Duration>>,
+    }
+
+    impl Runtime for Hurried {
+        fn spawn(&self, task: BoxFuture<'static, ()>) {
+            self.inner.spawn(task);
+        }
+
+        fn sleep_until(&self, deadline: Instant) -> BoxFuture<'static, ()> {
+            let time = deadline.saturating_duration_since(self.inner.now());
+            self.slept
+                .lock()
+                .unwrap()
+                .push(Duration::from_secs_f64(time.as_secs_f64().round()));
+            Box::pin(async {})
+        }
+
+        fn unblock(&self, work: Box<dyn FnOnce() + Send + 'static>) {
+            self.inner.unblock(work);
+        }
+
+        fn now(&self) -> Instant {
+            self.inner.now()
+        }
+    }
+
+    fn publication(wanted: &config::Metrics, runtime: &Arc<dyn Runtime>) -> Publication {
+        let hooks = HookRunner::new().unwrap();
+        Publication::new(wanted, runtime, &hooks).unwrap().unwrap()
+    }
+
+    fn agent() -> Agent {
+        block_on(Agent::builder().runtime(Arc::new(Smol::new().unwrap())).start()).unwrap()
+    }
+
+    /// Has the file kept, in a thread, until `look` has seen enough.
+    fn kept(publication: &Publication, look: impl FnOnce()) {
+        let agent = agent();
+        let (stop, stopped) = async_channel::bounded::<()>(1);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                block_on(race(vec![
+                    Box::pin(publication.keep_textfile::<()>(&agent)) as BoxFuture<'_, ()>,
+                    Box::pin(async {
+                        let _ = stopped.recv().await;
+                    }),
+                ]));
+            });
+            // Ended by a panic, too, or the scope would wait for ever.
+            let _stop = stop;
+            look();
+        });
+    }
+
+    #[track_caller]
+    fn wait_for(condition: impl Fn() -> bool) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while !condition() {
+            assert!(Instant::now() < end, "not within a minute");
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn the_file_is_written_soon_after_something_is_counted_and_then_not_for_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dwindle.prom");
+        let hurried = Arc::new(Hurried {
+            inner: Smol::new().unwrap(),
+            slept: Mutex::default(),
+        });
+        let runtime: Arc<dyn Runtime> = Arc::clone(&hurried) as _;
+        let wanted = config::Metrics {
+            textfile: Some(path.clone()),
+            listen: None,
+        };
+        let publication = publication(&wanted, &runtime);
+        kept(&publication, || {
+            wait_for(|| path.exists());
+            assert_eq!(*hurried.slept.lock().unwrap(), []);
+            for turn in 1..=2 {
+                publication
+                    .observer()
+                    .skipped(Path::new("/a"), Path::new("F"), &Reason::Empty);
+                wait_for(|| hurried.slept.lock().unwrap().len() == 2 * turn);
+            }
+        });
+        let turn = [SETTLE, BETWEEN_WRITES];
+        assert_eq!(*hurried.slept.lock().unwrap(), [turn, turn].concat());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_tried_again_though_nothing_happens() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("later/dwindle.prom");
+        let hurried = Arc::new(Hurried {
+            inner: Smol::new().unwrap(),
+            slept: Mutex::default(),
+        });
+        let runtime: Arc<dyn Runtime> = Arc::clone(&hurried) as _;
+        let wanted = config::Metrics {
+            textfile: Some(path.clone()),
+            listen: None,
+        };
+        let publication = publication(&wanted, &runtime);
+        kept(&publication, || {
+            wait_for(|| hurried.slept.lock().unwrap().len() > 2);
+            std::fs::create_dir(folder.path().join("later")).unwrap();
+            wait_for(|| path.exists());
+        });
+        assert_eq!(hurried.slept.lock().unwrap()[..2], [BETWEEN_TRIES, BETWEEN_WRITES]);
+    }
+
+    #[test]
+    fn an_agent_that_has_ended_is_unavailable() {
+        let runtime: Arc<dyn Runtime> = Arc::new(Smol::new().unwrap());
+        let wanted = config::Metrics {
+            textfile: None,
+            listen: Some("127.0.0.1:0".parse().unwrap()),
+        };
+        let publication = publication(&wanted, &runtime);
+        let address = publication.server.as_ref().unwrap().address();
+        let agent = agent();
+        block_on(async {
+            agent.abort().await.unwrap();
+            agent.report().await.unwrap();
+        });
+        let (answer, answered) = async_channel::bounded(1);
+        thread::spawn(move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            answer.send_blocking(text).unwrap();
+        });
+        let text = block_on(race(vec![
+            Box::pin(publication.attend::<String>(&agent)) as BoxFuture<'_, String>,
+            Box::pin(async { answered.recv().await.unwrap() }),
+        ]));
+        assert!(text.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{text}");
     }
 }

@@ -20,7 +20,7 @@ use tracing::{debug, info, warn};
 
 use super::Publication;
 use crate::agent::Agent;
-use crate::daemon::metrics::{METRICS, answer_with, asked, unavailable};
+use crate::daemon::metrics::{METRICS, Refusal, answer_with, asked};
 use crate::runtime::{BoxFuture, race, yield_now};
 
 /// So many connections at once.
@@ -59,6 +59,11 @@ impl Server {
             };
             format!("cannot listen on {address} for metrics (`listen` in [metrics]): {error}{what_to_do}")
         })
+    }
+
+    #[cfg(test)]
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Answers. Never ends by itself.
@@ -122,7 +127,7 @@ async fn answer(
 ) -> Result<Response<String>, Infallible> {
     let format = match asked(&request) {
         Ok(format) => format,
-        Err(refusal) => return Ok(refusal),
+        Err(refusal) => return Ok(refusal.answer()),
     };
     let metrics = race(vec![
         Box::pin(publication.now(agent, format)) as BoxFuture<'_, Option<String>>,
@@ -132,7 +137,10 @@ async fn answer(
         }),
     ])
     .await;
-    Ok(metrics.map_or_else(unavailable, |text| answer_with(text, format)))
+    Ok(match metrics {
+        Some(text) => answer_with(text, format),
+        None => Refusal::Unavailable.answer(),
+    })
 }
 
 /// A socket as hyper wants it.

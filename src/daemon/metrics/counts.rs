@@ -76,6 +76,11 @@ impl Metrics {
         let _ = self.changed.recv().await;
     }
 
+    /// For who counts something that is shown here. It has room for one note, and one is enough.
+    pub(crate) fn changes(&self) -> Sender<()> {
+        self.change.clone()
+    }
+
     /// All metrics in one of the text formats.
     pub(crate) fn text(&self, moment: &Moment<'_>, hooks: Hooks, format: Format) -> String {
         let counts = self.lock().clone();

@@ -1,6 +1,6 @@
 //! What is answered over HTTP: the metrics under one path, in the format that is asked for.
 
-use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderMap, HeaderName};
+use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::exposition::Format;
@@ -8,53 +8,63 @@ use super::exposition::Format;
 /// The only path.
 pub(crate) const METRICS: &str = "/metrics";
 
-/// The format in which somebody asks for the metrics; where something else is asked, the answer to that.
-pub(crate) fn asked<B>(request: &Request<B>) -> Result<Format, Response<String>> {
+/// Why somebody does not get the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Something else is asked for.
+    NotFound,
+    /// They are to be changed.
+    WrongMethod,
+    /// The agent has ended, or does not answer.
+    Unavailable,
+}
+
+/// The format in which somebody asks for the metrics.
+pub(crate) fn asked<B>(request: &Request<B>) -> Result<Format, Refusal> {
     if request.uri().path() != METRICS {
-        let sentence = format!("There is only {METRICS} here.\n");
-        return Err(refuse(StatusCode::NOT_FOUND, sentence, None));
+        return Err(Refusal::NotFound);
     }
     // To HEAD hyper answers the same, and leaves the body out.
     if ![Method::GET, Method::HEAD].contains(request.method()) {
-        let sentence = "Metrics can only be read.\n".to_owned();
-        return Err(refuse(
-            StatusCode::METHOD_NOT_ALLOWED,
-            sentence,
-            Some((ALLOW, "GET, HEAD")),
-        ));
+        return Err(Refusal::WrongMethod);
     }
     Ok(preferred(request.headers()))
 }
 
 /// The metrics, which are `text` in this format.
 pub(crate) fn answer_with(text: String, format: Format) -> Response<String> {
-    respond(StatusCode::OK, text, format.content_type(), None)
+    respond(StatusCode::OK, format.content_type(), text)
 }
 
-/// The agent has ended, or does not answer.
-pub(crate) fn unavailable() -> Response<String> {
-    let sentence = "The agent does not answer.\n".to_owned();
-    refuse(StatusCode::SERVICE_UNAVAILABLE, sentence, None)
+impl Refusal {
+    pub(crate) fn answer(self) -> Response<String> {
+        let (status, sentence) = match self {
+            Refusal::NotFound => (StatusCode::NOT_FOUND, format!("There is only {METRICS} here.\n")),
+            Refusal::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, "Metrics can only be read.\n".to_owned()),
+            Refusal::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The agent does not answer.\n".to_owned(),
+            ),
+        };
+        let mut response = respond(status, "text/plain; charset=utf-8", sentence);
+        if self == Refusal::WrongMethod {
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        response
+    }
 }
 
-fn refuse(status: StatusCode, sentence: String, header: Option<(HeaderName, &'static str)>) -> Response<String> {
-    respond(status, sentence, "text/plain; charset=utf-8", header)
+fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<String> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static(content_type);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
 }
 
-fn respond(
-    status: StatusCode,
-    body: String,
-    content_type: &'static str,
-    header: Option<(HeaderName, &'static str)>,
-) -> Response<String> {
-    let builder = Response::builder().status(status).header(CONTENT_TYPE, content_type);
-    let builder = header
-        .into_iter()
-        .fold(builder, |builder, (name, value)| builder.header(name, value));
-    builder.body(body).expect("constants are legal headers")
-}
-
-/// RFC 9110, section 12.5.1. OpenMetrics only for who names it and likes plain text no better.
+/// RFC 9110, section 12.5.1. `OpenMetrics` only for who names it and likes plain text no better.
 fn preferred(headers: &HeaderMap) -> Format {
     let (mut open_metrics, mut text) = (0.0_f32, 0.0_f32);
     let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
@@ -138,10 +148,10 @@ mod tests {
     fn what_is_not_there_or_cannot_be_done_is_said_so() {
         for path in ["/", "/metrics/", "/metric", "/metrics/../x", "*"] {
             let answer = asked(&request(Method::GET, path, &[])).unwrap_err();
-            assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+            assert_eq!(answer.answer().status(), StatusCode::NOT_FOUND, "{path}");
         }
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
-            let answer = asked(&request(method, METRICS, &[])).unwrap_err();
+            let answer = asked(&request(method, METRICS, &[])).unwrap_err().answer();
             assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
             assert_eq!(answer.headers()[ALLOW], "GET, HEAD");
         }

@@ -20,9 +20,9 @@ use crate::model::{Escaped, Report};
 /// One of the two text formats that Prometheus reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// Prometheus' own, version 0.0.4, the only one that node_exporter reads.
+    /// Prometheus' own, version 0.0.4, the only one that `node_exporter` reads.
     Prometheus,
-    /// OpenMetrics, version 1.0.0.
+    /// `OpenMetrics`, version 1.0.0.
     OpenMetrics,
 }
 

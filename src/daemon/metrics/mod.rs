@@ -7,6 +7,6 @@ mod exposition;
 mod textfile;
 
 pub(crate) use counts::Metrics;
-pub(crate) use endpoint::{METRICS, answer_with, asked, unavailable};
+pub(crate) use endpoint::{METRICS, Refusal, answer_with, asked};
 pub(crate) use exposition::{Format, Hooks, Moment};
 pub(crate) use textfile::Textfile;
