@@ -168,7 +168,7 @@ impl Reloader {
             warn!(name: "next-start", "[log] has changed: that takes effect at the next start");
         }
         if new.metrics != self.config.metrics {
-            warn!("[metrics] has changed: that takes effect at the next start");
+            warn!(name: "next-start", "[metrics] has changed: that takes effect at the next start");
         }
     }
 }

@@ -119,7 +119,9 @@ impl Publication {
         let (written, failed_before) = (result.is_ok(), self.failing.swap(result.is_err(), Ordering::Relaxed));
         match result {
             Ok(()) if failed_before => info!(name: "metrics", "metrics are written to {path} again"),
-            Err(error) if !failed_before => warn!(name: "metrics", "no metrics for now; this is tried again: {error}"),
+            Err(error) if !failed_before => {
+                warn!(name: "no-metrics", "no metrics for now; this is tried again: {error}")
+            }
             _ => {}
         }
         written

@@ -92,7 +92,7 @@ impl Server {
                         Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                         Err(error) => {
                             if !std::mem::replace(&mut refused, true) {
-                                warn!(name: "metrics", "nobody can be answered on {address} for now: {error}");
+                                warn!(name: "no-metrics", "nobody can be answered on {address} for now: {error}");
                             }
                             publication.pause(BETWEEN_TRIES).await;
                         }
