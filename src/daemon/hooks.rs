@@ -298,10 +298,10 @@ mod tests {
     #[test]
     fn whoever_shows_the_counts_is_told_when_a_hook_has_ended() {
         let runner = HookRunner::new().unwrap();
-        let (changes, changed) = async_channel::bounded(1);
+        let (changes, told) = async_channel::bounded(1);
         runner.tell(changes);
         assert!(runner.push(Box::new(|_| false)));
-        changed.recv_blocking().unwrap();
+        told.recv_blocking().unwrap();
         assert_eq!((runner.tally().run, runner.tally().failed), (1, 1));
     }
 
