@@ -120,7 +120,7 @@ impl Publication {
         match result {
             Ok(()) if failed_before => info!(name: "metrics", "metrics are written to {path} again"),
             Err(error) if !failed_before => {
-                warn!(name: "no-metrics", "no metrics for now; this is tried again: {error}")
+                warn!(name: "no-metrics", "no metrics for now; this is tried again: {error}");
             }
             _ => {}
         }

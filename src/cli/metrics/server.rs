@@ -55,6 +55,7 @@ impl Server {
             let what_to_do = match error.kind() {
                 io::ErrorKind::AddrInUse => ": another program listens there; end it, or name another port",
                 io::ErrorKind::AddrNotAvailable => ": no interface of this machine has that address",
+                io::ErrorKind::PermissionDenied => ": ports below 1024 are for root; name another",
                 _ => "",
             };
             format!("cannot listen on {address} for metrics (`listen` in [metrics]): {error}{what_to_do}")
