@@ -1,7 +1,7 @@
 //! The file for node_exporter.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use super::{TEXTFILE, WATCHES, agent, assert_counted, is_done, of, stop, textfile, work};
@@ -110,13 +110,7 @@ fn while_nothing_happens_nothing_wakes() {
     let inbox = Inbox::new();
     let mut running = agent(&inbox, &[("inbox", "")]).start();
     let path = inbox.sandbox.path(TEXTFILE);
-    // The start itself is something that happens, and written a second time.
-    let mut written = Vec::new();
-    running.wait_for("both files of the start", || {
-        written.extend(fs::metadata(&path).map(|found| found.ino()));
-        written.dedup();
-        written.len() > 1
-    });
+    running.wait_for("the file of the start", || path.exists());
     let process = running.process_id();
     let mut last = (Instant::now(), voluntary_switches(process));
     running.wait_for("three seconds without a wake-up", || {

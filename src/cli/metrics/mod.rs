@@ -100,6 +100,7 @@ impl Publication {
     }
 
     async fn write_now(&self, agent: &Agent) -> bool {
+        self.metrics.forget_changes();
         let Ok(snapshot) = agent.snapshot().await else {
             return false;
         };

@@ -76,6 +76,11 @@ impl Metrics {
         let _ = self.changed.recv().await;
     }
 
+    /// What has been counted up to now needs no waiting for any more, since it is about to be shown.
+    pub(crate) fn forget_changes(&self) {
+        let _ = self.changed.try_recv();
+    }
+
     /// For who counts something that is shown here. It has room for one note, and one is enough.
     pub(crate) fn changes(&self) -> Sender<()> {
         self.change.clone()
