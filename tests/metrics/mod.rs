@@ -5,6 +5,7 @@ mod http;
 mod shipped;
 mod textfile;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -27,7 +28,7 @@ fn configure(inbox: &Inbox, listen: &str, watches: &[(&str, &str)]) {
     let mut text = format!("[metrics]\ntextfile = \"{TEXTFILE}\"\nlisten = \"{listen}\"\n");
     for (folder, keys) in watches {
         inbox.sandbox.folder(folder);
-        text += &format!("[[watch]]\npath = {folder:?}\nsettle = \"0s\"\n{keys}\n");
+        writeln!(text, "[[watch]]\npath = {folder:?}\nsettle = \"0s\"\n{keys}").expect("strings take everything");
     }
     inbox.sandbox.file("dwindle.toml", text);
 }

@@ -1,4 +1,4 @@
-//! The file for node_exporter.
+//! The file for `node_exporter`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

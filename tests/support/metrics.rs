@@ -1,4 +1,4 @@
-//! The metrics of an agent, as Prometheus and node_exporter get them.
+//! The metrics of an agent, as Prometheus and `node_exporter` get them.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -51,8 +51,8 @@ pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 /// Sends a request's head, its lines apart by `\n` and without the empty line, and reads the answer to its end.
 pub(crate) fn ask(address: SocketAddr, head: &str) -> io::Result<Answer> {
     let mut stream = connect(address)?;
-    let head: String = head.lines().map(|line| format!("{line}\r\n")).collect();
-    stream.write_all(format!("{head}Host: {address}\r\n\r\n").as_bytes())?;
+    let head = head.replace('\n', "\r\n");
+    stream.write_all(format!("{head}\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
