@@ -22,9 +22,11 @@ const FLOORS: [&[&str]; 6] = [
 const STRANGERS: &str = "daemon";
 
 /// Crates that only these modules name.
-const HOMES: [(&str, &[&str]); 3] = [
+const HOMES: [(&str, &[&str]); 5] = [
     ("smol", &["runtime::smol", "cli"]),
     ("notify", &["daemon::watch"]),
+    ("prometheus_client", &["daemon::metrics"]),
+    ("hyper", &["daemon::metrics::endpoint", "cli::metrics::server"]),
     ("libc", &[UNSAFE, "storage::lease", "storage::commit::tests"]),
 ];
 

@@ -41,6 +41,8 @@ mod logs;
 mod marker;
 /// Everything that may go wrong, row by row, and that no byte is lost by it.
 mod matrix;
+/// `dwindle run`: metrics for Prometheus, and who asks for them.
+mod metrics;
 /// `dwindle run`: names that come again.
 mod names_again;
 /// What the .deb and the .rpm bring.

@@ -11,6 +11,7 @@ mod exit;
 mod explain;
 mod level;
 mod man;
+mod metrics;
 mod observers;
 mod print;
 mod progress;

@@ -169,6 +169,9 @@ impl Reloader {
         if new.log != self.config.log {
             warn!(name: "next-start", "[log] has changed: that takes effect at the next start");
         }
+        if new.metrics != self.config.metrics {
+            warn!(name: "next-start", "[metrics] has changed: that takes effect at the next start");
+        }
     }
 }
 

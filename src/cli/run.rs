@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::args::{Common, Run};
 use super::exit::Exit;
+use super::metrics::Publication;
 use super::observers::Observers;
 use super::reload::Reloader;
 use super::service::Service;
@@ -97,8 +98,16 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
             return Ok(Exit::TryLater);
         }
     };
+    let metrics = match Publication::new(&config.metrics, &runtime, &hooks) {
+        Ok(metrics) => metrics,
+        Err(sentence) => {
+            print::complain(sentence);
+            return Ok(Exit::TryLater);
+        }
+    };
     let (service, changes) = Service::new(manager(), Arc::clone(&runtime));
     let mut of_all: Vec<Arc<dyn Observer>> = vec![Arc::new(LogObserver::default()), Arc::new(changes)];
+    of_all.extend(metrics.as_ref().map(Publication::observer));
     let control = socket.and_then(|socket| {
         let workers = config.workers.unwrap_or_else(setup::all_cpus);
         let ledger = Arc::new(Ledger::new(Path::new(&setup::teller(&files)), workers));
@@ -130,12 +139,13 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         service: &service,
         observers,
         control: control.as_ref(),
+        metrics: metrics.as_ref(),
     }));
-    close(ended, arguments)
+    conclude(ended, arguments)
 }
 
-/// Says what came of it.
-fn close(ended: Result<Ended, AgentError>, arguments: &Run) -> Result<Exit> {
+/// Prints the report, or why there is none, and says how the program ends.
+fn conclude(ended: Result<Ended, AgentError>, arguments: &Run) -> Result<Exit> {
     let ended = match ended {
         Ok(ended) => ended,
         Err(AgentError::Pattern(error)) => {
@@ -200,6 +210,7 @@ struct Life<'a> {
     service: &'a Service,
     observers: WatchObservers,
     control: Option<&'a Control>,
+    metrics: Option<&'a Publication>,
 }
 
 async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
@@ -214,6 +225,7 @@ async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
         service,
         observers,
         control,
+        metrics,
     } = life;
     let (hooks, hook_runtime) = (observers.hooks.clone(), Arc::clone(&runtime));
     let shutdown_timeout = Mutex::new(config.shutdown_timeout);
@@ -232,6 +244,9 @@ async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
         Box::pin(service.attend(&agent)),
         Box::pin(attend(control, &agent)),
     ];
+    if let Some(metrics) = metrics {
+        tasks.push(Box::pin(metrics.attend(&agent)));
+    }
     if let Some((files, overrides)) = files
         && let Some(instance) = instance.take()
     {
@@ -253,6 +268,9 @@ async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
     let mut ended = ended?;
     service.ended(&ended.report).await;
     finish_hooks(&mut ended, &hooks, signals, &*hook_runtime).await;
+    if let Some(metrics) = metrics {
+        metrics.ended(&ended.report).await;
+    }
     Ok(ended)
 }
 

@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::diagnostic::{Diagnostic, Document};
+use super::metrics::{self, METRICS_KEYS};
 use super::section::{Kind, Section};
 #[cfg(feature = "zstd")]
 use super::values::ZstdLevel;
@@ -21,7 +22,15 @@ use super::{LogFormat, LogLevel};
 use crate::model::{Format, Level};
 use crate::policy::{Hooks, OF_FAILURE, OF_SUCCESS, OnConflict, Preset, Select, Watch, WatcherChoice, unknown_word};
 
-pub(super) const TOP_KEYS: &[&str] = &["workers", "level", "shutdown-timeout", "control-socket", "log", "watch"];
+pub(super) const TOP_KEYS: &[&str] = &[
+    "workers",
+    "level",
+    "shutdown-timeout",
+    "control-socket",
+    "log",
+    "metrics",
+    "watch",
+];
 pub(super) const LOG_KEYS: &[&str] = &["format", "level"];
 pub(super) const WATCH_KEYS: &[&str] = &[
     "path",
@@ -58,11 +67,17 @@ static TOP: Kind = Kind {
     others: &[
         ("below a [[watch]] line", WATCH_KEYS),
         ("below the [log] line", LOG_KEYS),
+        ("below the [metrics] line", METRICS_KEYS),
     ],
 };
 static LOG: Kind = Kind {
     place: "in [log]",
     keys: LOG_KEYS,
+    others: &[("above the first line in brackets", TOP_KEYS)],
+};
+static METRICS: Kind = Kind {
+    place: "in [metrics]",
+    keys: METRICS_KEYS,
     others: &[("above the first line in brackets", TOP_KEYS)],
 };
 static WATCH: Kind = Kind {
@@ -83,6 +98,7 @@ pub(super) struct File {
     pub(super) control_socket: Option<PathBuf>,
     pub(super) log_format: Option<LogFormat>,
     pub(super) log_level: Option<LogLevel>,
+    pub(super) metrics: metrics::Keys,
     pub(super) watches: Vec<Entry>,
 }
 
@@ -142,6 +158,10 @@ fn read_top(document: &Rc<Document>, table: DeTable<'_>, problems: &mut Vec<Diag
         file.log_format = take(&mut log, "format");
         file.log_level = take(&mut log, "level");
         problems.extend(log.finish());
+    }
+    if let Some(mut metrics) = top.take_table("metrics", &METRICS) {
+        file.metrics = metrics::read(document, &mut metrics);
+        problems.extend(metrics.finish());
     }
     for (watch, head) in top.take_tables("watch", &WATCH) {
         file.watches.push(read_watch(document, watch, head, problems));
@@ -353,7 +373,7 @@ fn replace<T>(default: &mut T, value: Option<T>) {
     }
 }
 
-fn make_absolute(file: &Path, path: &Path) -> PathBuf {
+pub(super) fn make_absolute(file: &Path, path: &Path) -> PathBuf {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     file.parent().unwrap_or(Path::new("/")).join(path)
 }

@@ -12,6 +12,7 @@ use rustix::io::retry_on_intr;
 use super::advice;
 use super::diagnostic::{Diagnostic, Document};
 use super::file::{self, Entry, File};
+use super::metrics;
 use super::{Config, Log};
 use crate::model::Escaped;
 
@@ -41,8 +42,14 @@ pub(crate) struct Loaded {
 ///
 /// Everything that is wrong, in all files.
 pub(crate) fn load(files: &[PathBuf]) -> Result<Loaded, Vec<Diagnostic>> {
-    let (files, mut config, entries) = read_all(files)?;
-    let warnings = advice::warn(&entries);
+    let Merged {
+        files,
+        mut config,
+        entries,
+        published,
+    } = read_all(files)?;
+    let mut warnings = advice::warn(&entries);
+    warnings.extend(metrics::warn(&published, &entries));
     let places = entries.iter().map(|entry| entry.document.line_of(entry.path.clone()));
     let places = places.collect();
     config.watches = entries.into_iter().map(|entry| entry.watch).collect();
@@ -66,11 +73,18 @@ pub(crate) fn nothing_watched() -> Diagnostic {
 ///
 /// As [`load`].
 pub(crate) fn control_socket(files: &[PathBuf]) -> Result<Option<PathBuf>, Vec<Diagnostic>> {
-    read_all(files).map(|(_, config, _)| config.control_socket)
+    read_all(files).map(|merged| merged.config.control_socket)
 }
 
-/// The files, what they say together, and their watches.
-fn read_all(files: &[PathBuf]) -> Result<(Vec<PathBuf>, Config, Vec<Entry>), Vec<Diagnostic>> {
+/// What all files say together; the watches are apart still.
+struct Merged {
+    files: Vec<PathBuf>,
+    config: Config,
+    entries: Vec<Entry>,
+    published: metrics::Keys,
+}
+
+fn read_all(files: &[PathBuf]) -> Result<Merged, Vec<Diagnostic>> {
     let files = if files.is_empty() {
         default_files().map_err(|error| {
             let message = format!("cannot look for configuration files in {ROOT}: {error}");
@@ -81,17 +95,24 @@ fn read_all(files: &[PathBuf]) -> Result<(Vec<PathBuf>, Config, Vec<Entry>), Vec
     };
     let mut config = Config::default();
     let mut entries = Vec::new();
+    let mut published = metrics::Keys::default();
     let mut problems = Vec::new();
     for path in &files {
         match read(path).and_then(|text| file::parse(path, &text)) {
-            Ok(file) => merge(&mut config, &mut entries, file),
+            Ok(file) => merge(&mut config, &mut entries, &mut published, file),
             Err(found) => problems.extend(found),
         }
     }
     if !problems.is_empty() {
         return Err(problems);
     }
-    Ok((files, config, entries))
+    config.metrics = published.values();
+    Ok(Merged {
+        files,
+        config,
+        entries,
+        published,
+    })
 }
 
 /// The files at `/etc/dwindle`: `config.toml`, then `conf.d/*.toml` by name; those of them that exist.
@@ -178,7 +199,7 @@ impl io::Read for Impatient {
     }
 }
 
-fn merge(config: &mut Config, entries: &mut Vec<Entry>, file: File) {
+fn merge(config: &mut Config, entries: &mut Vec<Entry>, published: &mut metrics::Keys, file: File) {
     *config = Config {
         workers: file.workers.or(config.workers),
         level: file.level.unwrap_or(config.level),
@@ -188,8 +209,9 @@ fn merge(config: &mut Config, entries: &mut Vec<Entry>, file: File) {
             format: file.log_format.unwrap_or(config.log.format),
             level: file.log_level.unwrap_or(config.log.level),
         },
-        watches: Vec::new(),
+        ..Config::default()
     };
+    published.override_by(file.metrics);
     entries.extend(file.watches);
 }
 

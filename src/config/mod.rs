@@ -11,6 +11,7 @@ mod file;
 mod links;
 mod load;
 mod logrotate;
+mod metrics;
 mod reference;
 mod section;
 mod values;
@@ -18,6 +19,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,6 +43,7 @@ pub(crate) struct Config {
     /// Where the agent can be asked how it gets on; `None` is in its runtime directory.
     pub(crate) control_socket: Option<PathBuf>,
     pub(crate) log: Log,
+    pub(crate) metrics: Metrics,
     pub(crate) watches: Vec<Watch>,
 }
 
@@ -73,6 +76,15 @@ pub(crate) enum LogLevel {
     Trace,
 }
 
+/// Where metrics are published; nowhere by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Metrics {
+    /// A file for `node_exporter`'s textfile collector.
+    pub(crate) textfile: Option<PathBuf>,
+    /// Where HTTP is spoken.
+    pub(crate) listen: Option<SocketAddr>,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -81,6 +93,7 @@ impl Default for Config {
             shutdown_timeout: Duration::from_secs(60),
             control_socket: None,
             log: Log::default(),
+            metrics: Metrics::default(),
             watches: Vec::new(),
         }
     }

@@ -67,6 +67,11 @@ pub(crate) const TABLES: &[Table] = &[
         keys: LOG,
     },
     Table {
+        head: "[metrics]",
+        about: "Metrics for Prometheus. Without these keys nothing is published.",
+        keys: METRICS,
+    },
+    Table {
         head: "[[watch]]",
         about: "One for each folder. A preset is a set of defaults, which keys override.",
         keys: WATCH,
@@ -121,6 +126,25 @@ const LOG: &[Key] = &[
         Value("\"info\""),
         "The least important event that is logged; info is a line for each file.",
         "\"warn\"",
+    ),
+];
+
+const METRICS: &[Key] = &[
+    key(
+        "textfile",
+        "path",
+        Without("none"),
+        "A file for node_exporter's textfile collector, whose name has to end in .prom. It is written at the start, when something has been \
+         counted, at most every 15 seconds, and at the end. A relative path starts at the folder of the configuration file.",
+        "\"/var/lib/prometheus/node-exporter/dwindle.prom\"",
+    ),
+    key(
+        "listen",
+        "address and port",
+        Without("none"),
+        "Where http://ADDRESS/metrics is answered, to anybody who can reach it: there is no authentication. Names such as localhost are no \
+         addresses; port 0 is any free one, which the log names.",
+        "\"127.0.0.1:9713\"",
     ),
 ];
 

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Formatter};
 use std::marker::PhantomData;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -191,6 +192,18 @@ impl Value for PollInterval {
 
     fn from_integer(number: i64) -> Result<Self, String> {
         Duration::from_integer(number).map(PollInterval)
+    }
+}
+
+/// Where to listen. No names: what they mean may change, and must be known when the service starts.
+impl Value for SocketAddr {
+    const EXPECTED: &'static str = r#"an address and a port like "127.0.0.1:9713" or "[::1]:9713""#;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| match text.split_once("localhost:") {
+            Some(("", port)) => format!("expected an address, not a name: \"127.0.0.1:{port}\" or \"[::1]:{port}\""),
+            _ => expected::<Self>(),
+        })
     }
 }
 

@@ -15,10 +15,11 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, PipeWriter, pipe};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use async_channel::Sender;
 use tracing::warn;
 
 use crate::model::{Escaped, Failure, Observer, Success};
@@ -42,6 +43,8 @@ pub(crate) struct WatchHooks {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// Whoever shows the counts.
+    told: OnceLock<Sender<()>>,
     /// At its end when everything is to end at once.
     aborted: PipeReader,
 }
@@ -100,6 +103,7 @@ impl HookRunner {
                 tally: Tally::default(),
             }),
             changed: Condvar::new(),
+            told: OnceLock::new(),
             aborted,
         })))
     }
@@ -108,6 +112,16 @@ impl HookRunner {
     pub(crate) fn of(&self, rules: Rules) -> WatchHooks {
         let runner = self.clone();
         WatchHooks { rules, runner }
+    }
+
+    /// From now on something is sent when a hook has ended, unless there is something already. Only the first who asks is told.
+    pub(crate) fn tell(&self, changes: Sender<()>) {
+        let _ = self.0.told.set(changes);
+    }
+
+    /// How many there were so far. Does not wait for those that run.
+    pub(crate) fn tally(&self) -> Tally {
+        self.0.state().tally
     }
 
     /// Waits until every hook has been run; from `deadline` on those that wait are not, and those that run are ended. Blocks.
@@ -203,6 +217,9 @@ impl Shared {
                 state.tally.run += 1;
                 state.tally.failed += u64::from(!ended_well);
                 self.changed.notify_all();
+                if let Some(changes) = self.told.get() {
+                    let _ = changes.try_send(());
+                }
             } else if state.closing {
                 state.threads -= 1;
                 return;
@@ -277,6 +294,16 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_shows_the_counts_is_told_when_a_hook_has_ended() {
+        let runner = HookRunner::new().unwrap();
+        let (changes, told) = async_channel::bounded(1);
+        runner.tell(changes);
+        assert!(runner.push(Box::new(|_| false)));
+        told.recv_blocking().unwrap();
+        assert_eq!((runner.tally().run, runner.tally().failed), (1, 1));
+    }
 
     #[test]
     fn a_panic_is_a_failure_and_nobody_waits_for_it() {

@@ -11,6 +11,7 @@ pub(crate) mod logging;
 #[cfg(feature = "cli")]
 pub(crate) mod manager;
 #[cfg(feature = "cli")]
+pub(crate) mod metrics;
 pub(crate) mod sandbox;
 #[cfg(feature = "cli")]
 pub(crate) mod signals;

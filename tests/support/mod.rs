@@ -9,6 +9,7 @@ pub(crate) mod gz;
 pub(crate) mod host;
 pub(crate) mod inbox;
 pub(crate) mod memory;
+pub(crate) mod metrics;
 pub(crate) mod mounts;
 pub(crate) mod notify;
 pub(crate) mod programs;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{DOCUMENTATION, EXAMPLE, parse, problems, watch};
 use crate::config::file::{LOG_KEYS, TOP_KEYS, WATCH_KEYS};
+use crate::config::metrics::METRICS_KEYS;
 use crate::config::{Config, Log};
 use crate::policy::{Preset, Watch};
 
@@ -17,6 +18,7 @@ fn the_example_is_exactly_the_defaults() {
     assert_eq!(file.control_socket, config.control_socket);
     let Log { format, level } = config.log;
     assert_eq!((file.log_format, file.log_level), (Some(format), Some(level)));
+    assert_eq!(file.metrics.values(), config.metrics);
     let [entry] = &file.watches[..] else {
         panic!("one watch is shown")
     };
@@ -38,8 +40,8 @@ fn the_example_shows_every_key_with_a_reason() {
         }
         before = line;
     }
-    let tables = ["log", "watch"];
-    let known = [TOP_KEYS, LOG_KEYS, WATCH_KEYS].concat();
+    let tables = ["log", "metrics", "watch"];
+    let known = [TOP_KEYS, LOG_KEYS, METRICS_KEYS, WATCH_KEYS].concat();
     let known: Vec<&str> = known.into_iter().filter(|key| !tables.contains(key)).collect();
     assert_eq!(keys, known);
 }
@@ -61,7 +63,7 @@ fn the_keys_that_the_example_leaves_out_can_be_used_as_shown() {
 
 #[test]
 fn the_documentation_has_every_key() {
-    for key in [TOP_KEYS, LOG_KEYS, WATCH_KEYS].concat() {
+    for key in [TOP_KEYS, LOG_KEYS, METRICS_KEYS, WATCH_KEYS].concat() {
         let written = [
             format!("| `{key}` |"),
             format!("## `[{key}]`"),

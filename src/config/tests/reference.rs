@@ -4,11 +4,17 @@ use std::fmt::Write as _;
 
 use super::{DOCUMENTATION, EXAMPLE, parse};
 use crate::config::file::{LOG_KEYS, TOP_KEYS, WATCH_KEYS};
+use crate::config::metrics::METRICS_KEYS;
 use crate::config::reference::{Key, PRESETS, Standard, TABLES, Table};
 use crate::policy::{Preset, Watch};
 
 /// The keys of each table, as the parser knows them.
-const KNOWN: &[(&str, &[&str])] = &[("", TOP_KEYS), ("[log]", LOG_KEYS), ("[[watch]]", WATCH_KEYS)];
+const KNOWN: &[(&str, &[&str])] = &[
+    ("", TOP_KEYS),
+    ("[log]", LOG_KEYS),
+    ("[metrics]", METRICS_KEYS),
+    ("[[watch]]", WATCH_KEYS),
+];
 
 #[test]
 fn every_key_that_the_parser_knows_has_its_line() {

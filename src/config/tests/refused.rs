@@ -241,6 +241,22 @@ const REFUSED: &[(&str, &str)] = &[
         "2:1 unknown key `path` in [log]: known here: format, level",
     ),
     (
+        "[metrics]\nlisten = \":9713\"",
+        "2:10 wrong value for `listen`: expected an address and a port like \"127.0.0.1:9713\" or \"[::1]:9713\"",
+    ),
+    (
+        "[metrics]\nlisten = 9713",
+        "2:10 wrong value for `listen`: expected an address and a port like \"127.0.0.1:9713\" or \"[::1]:9713\"",
+    ),
+    (
+        "[metrics]\nlisten = \"localhost:9713\"",
+        "2:10 wrong value for `listen`: expected an address, not a name: \"127.0.0.1:9713\" or \"[::1]:9713\"",
+    ),
+    (
+        "[metrics]\ntextfile = \"\"\nport = 9713",
+        "2:12 wrong value for `textfile`: a path cannot be empty | 3:1 unknown key `port` in [metrics]: known here: textfile, listen",
+    ),
+    (
         "log = \"json\"",
         "1:7 wrong value for `log`: expected a table, written [log]",
     ),
@@ -258,7 +274,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "umbrella = \"/a\"",
-        "1:1 unknown key `umbrella` at the top level: known here: workers, level, shutdown-timeout, control-socket, log, watch",
+        "1:1 unknown key `umbrella` at the top level: known here: workers, level, shutdown-timeout, control-socket, log, metrics, watch",
     ),
     (
         "control-socket = \"/run/\"",
