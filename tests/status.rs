@@ -409,7 +409,8 @@ fn a_pipe_that_is_closed_ends_it_well() {
 /// `status --watch` at a terminal of 80 columns and 24 lines, in which these keys are pressed, and `meanwhile` runs beside it, when the screen
 /// is there.
 fn at_terminal(sandbox: &Sandbox, keys: &str, meanwhile: &str) -> Dwindle {
-    const UNTIL_SHOWN: &str = "until grep -q 'q leaves' shown; do sleep 0.05; done";
+    // Ended by a lost sandbox, too: what a failing test leaves must not go on for ever.
+    const UNTIL_SHOWN: &str = "while [ -e shown ] && ! grep -q 'q leaves' shown; do sleep 0.05; done";
     sandbox.file("shown", "");
     let script = format!(
         "trap : INT; stty rows 24 cols 80; stty -g >before
@@ -418,7 +419,8 @@ fn at_terminal(sandbox: &Sandbox, keys: &str, meanwhile: &str) -> Dwindle {
         echo code $?; stty -g >after"
     );
     sandbox.file("at-terminal", script);
-    let press = format!("{UNTIL_SHOWN}; printf '{keys}'; until grep -q 'code ' shown; do sleep 0.05; done");
+    let press =
+        format!("{UNTIL_SHOWN}; printf '{keys}'; while [ -e shown ] && ! grep -q 'code ' shown; do sleep 0.05; done");
     Dwindle::in_shell(
         sandbox,
         &format!("{{ {press}; }} | script -qefc 'exec sh at-terminal' shown"),
@@ -490,7 +492,7 @@ fn a_terminal_of_another_size_is_filled_and_one_that_can_do_nothing_has_lines() 
     needs!(tool "script");
     let inbox = Inbox::new();
     let running = inbox.watch(AT_ONCE);
-    let smaller = "stty rows 9 cols 30 </dev/tty; until grep -q … shown; do sleep 0.05; done; kill $(cat process);";
+    let smaller = "stty rows 9 cols 30 </dev/tty; while [ -e shown ] && ! grep -q … shown; do sleep 0.05; done; kill $(cat process);";
     let output = at_terminal(&inbox.sandbox, "", smaller).finish().expect_code(0);
     let [_, screen, _] = parts(&inbox.sandbox, &output);
     let last = screen.rsplit("\x1b[H").next().expect("a frame");

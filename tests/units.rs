@@ -358,6 +358,75 @@ fn drop_ins_open_the_sandbox_and_close_it_further() {
     unit.wait_for_journal("/srv/inbox is read-only for dwindle.service");
 }
 
+/// By root and the members of its group, and by nobody else.
+#[test]
+fn the_service_answers_its_group() {
+    needs!(systemd);
+    let sandbox = Sandbox::new();
+    sandbox.folder("srv/inbox");
+    sandbox.file("dwindle/config.toml", config("/srv/inbox", ""));
+    let systemd = Systemd::boot(&sandbox);
+    let unit = systemd.dwindle();
+    assert!(unit.control("start"));
+    let socket = systemd.text_of(&["stat", "-c", "%U:%G %a", "/run/dwindle/control.sock"]);
+    assert_eq!(socket, "dwindle:dwindle 660\n");
+    sandbox.file("srv/inbox/F", "text");
+    unit.wait_for_compressed(1);
+    let status_for = |groups: &str| {
+        let person = ["setpriv", "--reuid=4242", "--regid=4242", groups, "--bounding-set=-all"];
+        systemd.run(&[&person[..], &["dwindle", "status"]].concat())
+    };
+    let dwindle = systemd.text_of(&["getent", "group", "dwindle"]);
+    let number = dwindle.split(':').nth(2).expect("a group has a number");
+    let member = status_for(&format!("--groups={number}"));
+    let said = String::from_utf8_lossy(&member.stdout);
+    assert!(
+        member.status.success() && said.contains("Compressed 1 file"),
+        "{member:?}"
+    );
+    let other = status_for("--clear-groups");
+    let said = String::from_utf8_lossy(&other.stderr);
+    assert_eq!(other.status.code(), Some(75), "{other:?}");
+    assert!(
+        said.contains("/run/dwindle") && said.contains("usermod -aG dwindle"),
+        "{said}"
+    );
+}
+
+/// A start that the sandbox makes impossible says which lines would help, and these help.
+#[test]
+fn metrics_have_a_network_when_a_drop_in_gives_them_one() {
+    needs!(systemd);
+    let sandbox = Sandbox::new();
+    sandbox.folder("srv/inbox");
+    let metrics = "[metrics]\nlisten = \"127.0.0.1:0\"\ntextfile = \"/srv/dwindle.prom\"\n";
+    sandbox.file("dwindle/config.toml", metrics.to_owned() + &config("/srv/inbox", ""));
+    let systemd = Systemd::boot(&sandbox);
+    let unit = systemd.dwindle();
+    unit.edit("Restart=no");
+    assert!(!unit.control("start"));
+    let settings = [
+        "PrivateNetwork=no",
+        "RestrictAddressFamilies=AF_INET AF_INET6",
+        "IPAddressAllow=localhost",
+    ];
+    unit.wait_for_journal(&format!(
+        "write there, a line each, [Service], {}, and say",
+        settings.join(", ")
+    ));
+    unit.edit(&settings.join("\n"));
+    assert!(unit.control("start"));
+    unit.wait_for_journal("metrics are at http://127.0.0.1:");
+    let file = sandbox.path("srv/dwindle.prom");
+    assert_eq!(
+        fs::metadata(&file).expect("the metrics").permissions().mode() & 0o777,
+        0o644
+    );
+    assert!(unit.control("stop"));
+    let last = fs::read_to_string(file).expect("the metrics");
+    assert!(last.contains("dwindle_build_info"), "{last}");
+}
+
 /// Each has its configuration and its runtime directory; no two have the same folder, nor has an agent that root starts by hand.
 #[test]
 fn instances_run_side_by_side_and_no_folder_has_two_agents() {
@@ -400,7 +469,8 @@ fn instances_run_side_by_side_and_no_folder_has_two_agents() {
     // Nor is what those leave that are killed, whoever's they are.
     main.signal("KILL");
     main.wait_for("ActiveState", |state| state == "failed");
-    let locks = || systemd.text_of(&["ls", "/run/dwindle"]).lines().count();
+    let is_lock = |name: &&str| name.starts_with("watch-");
+    let locks = || systemd.text_of(&["ls", "/run/dwindle"]).lines().filter(is_lock).count();
     assert_eq!(locks(), 2, "its own, and that of the other instance");
     systemd.text_of(&by_hand);
     assert_eq!(locks(), 1);

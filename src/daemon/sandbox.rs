@@ -50,6 +50,16 @@ pub(crate) fn without_network() -> Option<String> {
     unit_in(&fs::read("/proc/self/cgroup").ok()?)
 }
 
+/// What to do where listening on a network is refused since the service has none; nothing where that is not why.
+pub(crate) fn way_to_listen() -> Option<String> {
+    without_network().map(|unit| {
+        format!(
+            "{unit} has no network in its sandbox. Say `systemctl edit {unit}`, write there, a line each, [Service], PrivateNetwork=no, \
+             RestrictAddressFamilies=AF_INET AF_INET6, IPAddressAllow=localhost, and say `systemctl restart {unit}`"
+        )
+    })
+}
+
 impl Display for Denial {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (unit, folder) = (&self.unit, Escaped(&self.folder));

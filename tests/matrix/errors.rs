@@ -93,9 +93,9 @@ fn row_13_where_a_whole_file_system_cannot_be_synced_all_who_asked_for_it_are_do
         original.original.content.truncate(5_000);
         scene.add(original);
     }
-    // Whoever comes first is made durable alone. That takes long enough for others to gather.
+    // Whoever comes alone is made durable alone, and each time that takes long enough for others to gather.
     let strace = Strace::inject(&sandbox, "syncfs:error=EIO:when=1")
-        .and_inject("fsync:delay_enter=500000:when=1")
+        .and_inject("fsync:delay_enter=500000:when=1+")
         .and_log("close,linkat,rename,renameat,renameat2");
     let mut running = scene.agent().under(&strace).start();
     scene.wait_until_said(&mut running, "sync", "Input/output error");

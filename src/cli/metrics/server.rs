@@ -21,6 +21,7 @@ use tracing::{debug, info, warn};
 use super::Publication;
 use crate::agent::Agent;
 use crate::daemon::metrics::{METRICS, Refusal, answer_with, asked};
+use crate::daemon::sandbox;
 use crate::runtime::{BoxFuture, race, yield_now};
 
 /// So many connections at once.
@@ -53,11 +54,14 @@ impl Server {
         };
         bind().map_err(|error: io::Error| {
             let what_to_do = match error.kind() {
-                io::ErrorKind::AddrInUse => ": another program listens there; end it, or name another port",
-                io::ErrorKind::AddrNotAvailable => ": no interface of this machine has that address",
-                io::ErrorKind::PermissionDenied => ": ports below 1024 are for root; name another",
-                _ => "",
+                io::ErrorKind::AddrInUse => {
+                    Some("another program listens there; end it, or name another port".to_owned())
+                }
+                io::ErrorKind::AddrNotAvailable => Some("no interface of this machine has that address".to_owned()),
+                io::ErrorKind::PermissionDenied => Some("ports below 1024 are for root; name another".to_owned()),
+                _ => sandbox::way_to_listen(),
             };
+            let what_to_do = what_to_do.map(|what| format!(": {what}")).unwrap_or_default();
             format!("cannot listen on {address} for metrics (`listen` in [metrics]): {error}{what_to_do}")
         })
     }
