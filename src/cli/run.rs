@@ -1,5 +1,6 @@
 //! `dwindle run`: the agent, until a signal stops it; one pass with `--once`; one look with `--dry-run`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,15 +42,10 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         return Ok(Exit::Usage);
     }
     let overrides = Overrides::of(common, arguments.shard);
-    let Some(Setup {
-        config,
-        files,
-        warnings,
-    }) = setup::read(&common.config, overrides, watches_of(&arguments.dirs))
-    else {
+    let Some(setup) = setup::read(&common.config, overrides, watches_of(&arguments.dirs)) else {
         return Ok(Exit::BadConfiguration);
     };
-    let obstacles = setup::obstacles(&config.watches, arguments.dry_run);
+    let obstacles = setup::obstacles(&setup.config.watches, arguments.dry_run);
     if !obstacles.is_empty() {
         for obstacle in obstacles {
             print::complain(obstacle);
@@ -57,54 +53,49 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         return Ok(Exit::TryLater);
     }
     if arguments.dry_run {
-        return dry_run::run(&config.watches);
+        return dry_run::run(&setup.config.watches);
     }
-    let _log = setup::log(common, config.log);
+    let _log = setup::log(common, setup.config.log);
+    match serve(common, arguments, overrides, setup) {
+        Ok(ended) => conclude(ended, arguments),
+        Err(sentence) => {
+            print::complain(sentence);
+            Ok(Exit::TryLater)
+        }
+    }
+}
+
+/// From the start to the end of an agent.
+///
+/// # Errors
+///
+/// A sentence, where it cannot start for a reason that may pass.
+fn serve(
+    common: &Common,
+    arguments: &Run,
+    overrides: Overrides,
+    setup: Setup,
+) -> Result<Result<Ended, AgentError>, String> {
+    let Setup {
+        config,
+        files,
+        warnings,
+    } = setup;
     for warning in &warnings {
         warn!(name: "configuration", "{}", warning.message());
     }
     // Without a file there is nothing to read again: then it is the terminal that is gone.
     let reloads = !files.is_empty() && !arguments.once;
     let on_hang_up = if reloads { OnHangUp::Reload } else { OnHangUp::Stop };
+    let cannot_start = |error: io::Error| format!("cannot start now: {error}");
     // Before the first file is touched, so that no signal ever finds us unprepared.
-    let (signals, runtime) =
-        match Signals::listen(on_hang_up).and_then(|signals| Ok((signals, Smol::with_rest(Some(rest))?))) {
-            Ok(started) => started,
-            Err(error) => {
-                print::complain(format_args!("cannot start now: {error}"));
-                return Ok(Exit::TryLater);
-            }
-        };
+    let signals = Signals::listen(on_hang_up).map_err(cannot_start)?;
+    let runtime: Arc<dyn Runtime> = Arc::new(Smol::with_rest(Some(rest)).map_err(cannot_start)?);
     // Held until the end. After the signals, since a limit on the size of files would end the process here.
-    let instance = match lock(&config.watches, arguments.shard, &files) {
-        Ok(instance) => instance,
-        Err(refused) => {
-            print::complain(refused);
-            return Ok(Exit::TryLater);
-        }
-    };
-    let socket = match control::claim(&config, reloads && arguments.shard.is_none()) {
-        Ok(socket) => socket,
-        Err(taken) => {
-            print::complain(taken);
-            return Ok(Exit::TryLater);
-        }
-    };
-    let runtime: Arc<dyn Runtime> = Arc::new(runtime);
-    let hooks = match HookRunner::new() {
-        Ok(hooks) => hooks,
-        Err(error) => {
-            print::complain(format_args!("cannot start now: {error}"));
-            return Ok(Exit::TryLater);
-        }
-    };
-    let metrics = match Publication::new(&config.metrics, &runtime, &hooks) {
-        Ok(metrics) => metrics,
-        Err(sentence) => {
-            print::complain(sentence);
-            return Ok(Exit::TryLater);
-        }
-    };
+    let instance = lock(&config.watches, arguments.shard, &files).map_err(|refused| refused.to_string())?;
+    let socket = control::claim(&config, reloads && arguments.shard.is_none()).map_err(|taken| taken.to_string())?;
+    let hooks = HookRunner::new().map_err(cannot_start)?;
+    let metrics = Publication::new(&config.metrics, &runtime, &hooks)?;
     let (service, changes) = Service::new(manager(), Arc::clone(&runtime));
     let mut of_all: Vec<Arc<dyn Observer>> = vec![Arc::new(LogObserver::default()), Arc::new(changes)];
     of_all.extend(metrics.as_ref().map(Publication::observer));
@@ -128,7 +119,7 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
     if !arguments.once {
         builder = builder.watcher(Arc::new(NotifyWatcher));
     }
-    let ended = block_on(live(Life {
+    Ok(block_on(live(Life {
         builder,
         config,
         files: reloads.then(|| (common.config.clone(), overrides)),
@@ -140,8 +131,7 @@ pub(super) fn run(common: &Common, arguments: &Run) -> Result<Exit> {
         observers,
         control: control.as_ref(),
         metrics: metrics.as_ref(),
-    }));
-    conclude(ended, arguments)
+    })))
 }
 
 /// Prints the report, or why there is none, and says how the program ends.

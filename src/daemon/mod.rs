@@ -12,6 +12,7 @@ pub(crate) mod logging;
 pub(crate) mod manager;
 #[cfg(feature = "cli")]
 pub(crate) mod metrics;
+#[cfg(feature = "cli")]
 pub(crate) mod sandbox;
 #[cfg(feature = "cli")]
 pub(crate) mod signals;
