@@ -248,6 +248,7 @@ async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
             instance: Arc::new(instance),
             runtime,
             observers,
+            control,
         };
         tasks.push(Box::pin(reloader.follow(&agent, signals, service, &shutdown_timeout)));
     }

@@ -151,10 +151,16 @@ fn trouble(path: &Path, error: &Unanswered) -> String {
 
 /// An agent whose answer cannot be read may be the one.
 fn is_meant(places: &Places, json: &str) -> bool {
-    let Some(configured_by) = &places.configured_by else {
+    let Some(named) = &places.configured_by else {
         return true;
     };
-    read(json).is_none_or(|status| status.configured_by == *configured_by)
+    read(json).is_none_or(|status| begins_with(&status.configured_by, named))
+}
+
+/// Whether these are the files, or the first of them: nobody names the drop-ins that an agent finds by itself.
+fn begins_with(files: &str, named: &str) -> bool {
+    let others = files.strip_prefix(named);
+    others.is_some_and(|others| others.is_empty() || others.starts_with(", "))
 }
 
 fn nobody(places: &Places) -> String {
@@ -239,5 +245,18 @@ mod tests {
         let file = without.canonicalize().unwrap().display().to_string();
         assert_eq!(by_default.configured_by, Some(file));
         assert!(is_meant(&by_default, "{}"), "what cannot be read may be it");
+    }
+
+    #[test]
+    fn the_agent_that_is_meant_may_have_further_files() {
+        for (files, is_it) in [
+            ("/etc/a.toml", true),
+            ("/etc/a.toml, /etc/conf.d/10.toml", true),
+            ("/etc/a.toml.old", false),
+            ("/etc/b.toml, /etc/a.toml", false),
+            ("the command line", false),
+        ] {
+            assert_eq!(begins_with(files, "/etc/a.toml"), is_it, "{files}");
+        }
     }
 }

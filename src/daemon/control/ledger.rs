@@ -22,7 +22,6 @@ const MOST_WATCHES: usize = 256;
 
 /// Hears what happens, and keeps what a person will ask. Bounded: files in work by the agent's own limits, the rest here.
 pub(crate) struct Ledger {
-    configured_by: String,
     workers: usize,
     began: Instant,
     started: Timestamp,
@@ -31,6 +30,7 @@ pub(crate) struct Ledger {
 
 #[derive(Default)]
 struct Entries {
+    configured_by: String,
     is_running: bool,
     is_stopping: bool,
     rate: Rate,
@@ -70,12 +70,19 @@ impl Ledger {
     /// Of an agent that begins now, with so many workers.
     pub(crate) fn new(configured_by: &Path, workers: usize) -> Self {
         Ledger {
-            configured_by: Escaped(configured_by).to_string(),
             workers,
             began: Instant::now(),
             started: now(),
-            entries: Mutex::default(),
+            entries: Mutex::new(Entries {
+                configured_by: Escaped(configured_by).to_string(),
+                ..Entries::default()
+            }),
         }
+    }
+
+    /// It is configured otherwise from now on.
+    pub(super) fn configured_by(&self, configured_by: &Path) {
+        self.entries().configured_by = Escaped(configured_by).to_string();
     }
 
     /// All folders are open.
@@ -100,7 +107,7 @@ impl Ledger {
             state: entries.state(),
             started: self.started.to_string(),
             uptime_seconds: seconds(uptime),
-            configured_by: self.configured_by.clone(),
+            configured_by: entries.configured_by.clone(),
             workers: self.workers,
             counters: Counters {
                 compressed: report.compressed,
@@ -420,11 +427,13 @@ mod tests {
     fn it_starts_runs_and_stops() {
         let ledger = ledger();
         assert_eq!(status(&ledger).state, State::Starting);
+        assert_eq!(status(&ledger).configured_by, "/etc/a\\nb.toml");
         ledger.running();
+        ledger.configured_by(Path::new("/etc/c\n.toml"));
         let told = status(&ledger);
         assert_eq!(
             (told.state, &*told.configured_by, told.workers),
-            (State::Running, "/etc/a\\nb.toml", 2)
+            (State::Running, "/etc/c\\n.toml", 2)
         );
         ledger.draining(3);
         assert_eq!(status(&ledger).state, State::Stopping);
