@@ -374,6 +374,50 @@ fn a_changed_socket_waits_for_the_next_start() {
 }
 
 #[test]
+fn the_files_that_a_reload_reads_are_the_ones_that_are_told() {
+    let inbox = Inbox::new();
+    let sandbox = &inbox.sandbox;
+    let text = format!("[[watch]]\npath = \"{}\"\n{AT_ONCE}", inbox.path.display());
+    let [old, new] = ["old.toml", "new.toml"].map(|name| sandbox.file(name, &text));
+    let link = sandbox.path("current.toml");
+    std::os::unix::fs::symlink(&old, &link).unwrap();
+    let mut running = Dwindle::new(sandbox).args(["run", "-c"]).args([&link]).start();
+    running.wait_for_text("watching");
+    status(sandbox, "-c old.toml").finish().expect_code(0);
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&new, &link).unwrap();
+    running.signal(Signal::HUP);
+    running.wait_for_text("configuration read again");
+    running.wait_for("the new file", || {
+        let told = json(sandbox)["configured_by"].clone();
+        told == new.canonicalize().unwrap().display().to_string()
+    });
+    for file in ["new.toml", "current.toml"] {
+        status(sandbox, &format!("-c {file}")).finish().expect_code(0);
+    }
+    status(sandbox, "-c old.toml").finish().expect_code(75);
+    stop(running);
+}
+
+#[test]
+fn a_failure_is_told_no_more_when_its_file_is_gone() {
+    needs!(tool "setpriv");
+    let inbox = Inbox::new();
+    let secret = inbox.sandbox.file("inbox/secret", "text");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
+    let mut running = inbox.dwindle(AT_ONCE).bound_by_modes().start();
+    running.wait_for_text("watching");
+    running.wait_for("a failure", || {
+        json(&inbox.sandbox)["failures"][0]["path"] == secret.display().to_string()
+    });
+    fs::remove_file(&secret).unwrap();
+    running.wait_for("the failure's end", || {
+        json(&inbox.sandbox)["failures"].as_array().unwrap().is_empty()
+    });
+    stop(running);
+}
+
+#[test]
 fn elsewhere_than_on_a_terminal_it_goes_on_in_lines_until_the_agent_stops() {
     let inbox = Inbox::new();
     let running = inbox.watch(AT_ONCE);

@@ -1,5 +1,6 @@
 //! SIGHUP: the configuration is read again. All of it is checked before anything changes, and what cannot be used changes nothing.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use super::setup::{self, Overrides, Setup, Unusable};
 use super::watch_observers::WatchObservers;
 use crate::agent::{Agent, AgentError};
 use crate::config::{Config, Diagnostic};
+use crate::daemon::control::Control;
 use crate::daemon::instance::Instance;
 use crate::daemon::signals::Signals;
 use crate::model::Escaped;
@@ -18,7 +20,7 @@ use crate::policy::{Watch, WatchId};
 use crate::runtime::{Runtime, WaitGroup, unblock};
 
 /// What holds now, and where to read what is to hold.
-pub(super) struct Reloader {
+pub(super) struct Reloader<'a> {
     /// As the command line names them; none for those at the default place.
     pub(super) files: Vec<PathBuf>,
     pub(super) overrides: Overrides,
@@ -28,10 +30,21 @@ pub(super) struct Reloader {
     pub(super) instance: Arc<Instance>,
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) observers: WatchObservers,
+    /// Tells who asks by what the agent is configured.
+    pub(super) control: Option<&'a Control>,
 }
 
 /// Why nothing was changed: sentences, each naming what it is about.
 type Refusal = Vec<String>;
+
+/// What is to be taken over.
+struct Prepared {
+    setup: Setup,
+    plan: Plan,
+    instance: Arc<Instance>,
+    /// Who says what is watched.
+    teller: OsString,
+}
 
 /// How the watches that are come from those that were.
 struct Plan {
@@ -41,7 +54,7 @@ struct Plan {
     go: Vec<(Watch, WatchId)>,
 }
 
-impl Reloader {
+impl Reloader<'_> {
     /// Reads the configuration again each time when it is asked to. Never ends by itself.
     pub(super) async fn follow<T>(
         mut self,
@@ -74,27 +87,27 @@ impl Reloader {
     }
 
     async fn reload(&mut self, agent: &Agent) -> Result<(), Refusal> {
-        let (setup, plan, instance) = self.prepare().await?;
-        for warning in &setup.warnings {
+        let prepared = self.prepare().await?;
+        for warning in &prepared.setup.warnings {
             warn!(name: "configuration", "{}", warning.message());
         }
         // What is surplus by the rules of those that are there may belong to one that comes.
         if agent.hold_upkeep(true).await.is_err() {
             return Ok(());
         }
-        let taken_over = self.take_over(agent, setup, plan, instance).await;
+        let taken_over = self.take_over(agent, prepared).await;
         // Where the agent has ended, nothing is looked for any more.
         let _ = agent.hold_upkeep(false).await;
         taken_over
     }
 
-    async fn take_over(
-        &mut self,
-        agent: &Agent,
-        setup: Setup,
-        plan: Plan,
-        instance: Arc<Instance>,
-    ) -> Result<(), Refusal> {
+    async fn take_over(&mut self, agent: &Agent, prepared: Prepared) -> Result<(), Refusal> {
+        let Prepared {
+            setup,
+            plan,
+            instance,
+            teller,
+        } = prepared;
         let mut came = Vec::new();
         // Those that come are there before those that go have gone: no file falls in between, and a folder that cannot be had after all
         // leaves everything as it was. Two watches on one folder are no matter for a moment.
@@ -113,6 +126,9 @@ impl Reloader {
         // Who reads this may rely on it: nothing more is begun by the old rules.
         self.tell_what_waits(&setup.config);
         tell(&plan, &came);
+        if let Some(control) = self.control {
+            control.configured_by(Path::new(&teller));
+        }
         self.config = setup.config;
         self.watches = plan.stay;
         self.watches.append(&mut came);
@@ -120,7 +136,7 @@ impl Reloader {
     }
 
     /// Everything that can be known without changing anything, and the locks.
-    async fn prepare(&self) -> Result<(Setup, Plan, Arc<Instance>), Refusal> {
+    async fn prepare(&self) -> Result<Prepared, Refusal> {
         let (files, overrides) = (self.files.clone(), self.overrides);
         let (watches, instance) = (self.watches.clone(), Arc::clone(&self.instance));
         let work = move || {
@@ -131,9 +147,15 @@ impl Reloader {
                 return Err(obstacles);
             }
             let folders = setup.config.watches.iter().map(Watch::path);
-            let instance = instance.follow(folders, &setup::teller(&setup.files));
+            let teller = setup::teller(&setup.files);
+            let instance = instance.follow(folders, &teller);
             let instance = instance.map_err(|refused| vec![refused.to_string()])?;
-            Ok((setup, plan, Arc::new(instance)))
+            Ok(Prepared {
+                setup,
+                plan,
+                instance: Arc::new(instance),
+                teller,
+            })
         };
         let prepared = unblock(&*self.runtime, work).await;
         prepared.unwrap_or_else(|| {

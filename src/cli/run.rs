@@ -1,5 +1,6 @@
 //! `dwindle run`: the agent, until a signal stops it; one pass with `--once`; one look with `--dry-run`.
 
+use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -220,9 +221,11 @@ async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
     let (hooks, hook_runtime) = (observers.hooks.clone(), Arc::clone(&runtime));
     let shutdown_timeout = Mutex::new(config.shutdown_timeout);
     let agent = builder.start_without_watches()?;
+    // One for the whole time: a question that it has taken is lost with it.
+    let mut attending: BoxFuture<'_, Infallible> = Box::pin(attend(control, &agent));
     let watches = race(vec![
-        Box::pin(open(&agent, &config, &observers, once)) as BoxFuture<'_, _>,
-        Box::pin(attend(control, &agent)),
+        Box::pin(open(&agent, &config, &observers, once)) as BoxFuture<'_, Result<_, AgentError>>,
+        Box::pin(async { match (&mut attending).await {} }),
     ])
     .await?;
     service.started(&agent).await;
@@ -232,7 +235,7 @@ async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
     let mut tasks: Vec<BoxFuture<'_, Result<Ended, AgentError>>> = vec![
         Box::pin(until_ended(&agent, signals, service, &shutdown_timeout)),
         Box::pin(service.attend(&agent)),
-        Box::pin(attend(control, &agent)),
+        Box::pin(async { match attending.await {} }),
     ];
     if let Some(metrics) = metrics {
         tasks.push(Box::pin(metrics.attend(&agent)));
@@ -248,6 +251,7 @@ async fn live(life: Life<'_>) -> Result<Ended, AgentError> {
             instance: Arc::new(instance),
             runtime,
             observers,
+            control,
         };
         tasks.push(Box::pin(reloader.follow(&agent, signals, service, &shutdown_timeout)));
     }

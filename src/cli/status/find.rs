@@ -68,28 +68,19 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// Where none does: a sentence that says what to do.
+    /// Where none does: a sentence that says what to do, of the first that is there all the same, or else of all places.
     pub(super) fn find(places: &Places) -> Result<(Self, String), String> {
-        let mut denied = None;
+        // It may be another one that is meant: it hides none that answers.
+        let mut first_trouble = None;
         for path in &places.paths {
             match Source::ask_at(path) {
                 Ok((_, json)) if !is_meant(places, &json) => {}
                 Ok(found) => return Ok(found),
-                Err(Unanswered::Failed(error)) => match error.kind() {
-                    ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory => {}
-                    ErrorKind::PermissionDenied => drop(denied.get_or_insert(path)),
-                    _ => return Err(format!("cannot ask the agent at {}: {error}", Escaped(path))),
-                },
-                Err(error) => return Err(format!("the agent at {} has no answer: {error}", Escaped(path))),
+                Err(error) if is_absent(&error) => {}
+                Err(error) => drop(first_trouble.get_or_insert_with(|| trouble(path, &error))),
             }
         }
-        Err(match denied {
-            Some(path) => format!(
-                "this user may not ask at {}: join the group that may (sudo usermod -aG dwindle $USER, then log in again), or ask as root",
-                Escaped(path)
-            ),
-            None => nobody(places),
-        })
+        Err(first_trouble.unwrap_or_else(|| nobody(places)))
     }
 
     /// Asks again. An agent that closes the connection is asked by a new one, which may be of another agent by now.
@@ -137,12 +128,39 @@ impl Source {
     }
 }
 
+/// Nobody is there.
+pub(super) fn is_absent(error: &Unanswered) -> bool {
+    let Unanswered::Failed(error) = error else { return false };
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory
+    )
+}
+
+/// Somebody is there, and cannot be asked.
+fn trouble(path: &Path, error: &Unanswered) -> String {
+    let path = Escaped(path);
+    match error {
+        Unanswered::Failed(error) if error.kind() == ErrorKind::PermissionDenied => format!(
+            "this user may not ask at {path}: join the group that may (sudo usermod -aG dwindle $USER, then log in again), or ask as root"
+        ),
+        Unanswered::Failed(error) => format!("cannot ask the agent at {path}: {error}"),
+        error => format!("the agent at {path} has no answer: {error}"),
+    }
+}
+
 /// An agent whose answer cannot be read may be the one.
 fn is_meant(places: &Places, json: &str) -> bool {
-    let Some(configured_by) = &places.configured_by else {
+    let Some(named) = &places.configured_by else {
         return true;
     };
-    read(json).is_none_or(|status| status.configured_by == *configured_by)
+    read(json).is_none_or(|status| begins_with(&status.configured_by, named))
+}
+
+/// Whether these are the files, or the first of them: nobody names the drop-ins that an agent finds by itself.
+fn begins_with(files: &str, named: &str) -> bool {
+    let others = files.strip_prefix(named);
+    others.is_some_and(|others| others.is_empty() || others.starts_with(", "))
 }
 
 fn nobody(places: &Places) -> String {
@@ -161,6 +179,52 @@ fn nobody(places: &Places) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixListener;
+    use std::thread;
+
+    const STATUS: &str = "{\"version\":1,\"status\":{}}\n";
+
+    /// Answers one question so.
+    fn answer_at(path: &Path, answer: &'static str) {
+        let listener = UnixListener::bind(path).unwrap();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            BufReader::new(&stream).read_line(&mut String::new()).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+    }
+
+    #[test]
+    fn one_that_has_no_answer_hides_none_that_has_one() {
+        for (answer, sentence) in [
+            ("hello\n", "does not speak as dwindle does"),
+            ("{\"version\":1,\"error\":\"it hangs\"}\n", "has no answer: it hangs"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let paths = ["missing", "first", "second", "third"].map(|name| folder.path().join(name));
+            let [_, first, second, third] = &paths;
+            let places = Places {
+                paths: paths.to_vec(),
+                configured_by: None,
+            };
+            answer_at(first, answer);
+            answer_at(second, "{\"version\":1,\"error\":\"it has ended\"}\n");
+            answer_at(third, STATUS);
+            let (source, json) = Source::find(&places).unwrap();
+            assert_eq!((&source.path, &*json), (third, "{}"));
+            for path in [first, second] {
+                std::fs::remove_file(path).unwrap();
+            }
+            answer_at(first, answer);
+            answer_at(second, "{\"version\":1,\"error\":\"it has ended\"}\n");
+            let told = Source::find(&places).map(drop).unwrap_err();
+            assert!(
+                told.contains(sentence) && told.contains(&first.display().to_string()),
+                "the first is told: {told}"
+            );
+        }
+    }
 
     #[test]
     fn the_one_that_is_named_is_the_only_one() {
@@ -181,5 +245,18 @@ mod tests {
         let file = without.canonicalize().unwrap().display().to_string();
         assert_eq!(by_default.configured_by, Some(file));
         assert!(is_meant(&by_default, "{}"), "what cannot be read may be it");
+    }
+
+    #[test]
+    fn the_agent_that_is_meant_may_have_further_files() {
+        for (files, is_it) in [
+            ("/etc/a.toml", true),
+            ("/etc/a.toml, /etc/conf.d/10.toml", true),
+            ("/etc/a.toml.old", false),
+            ("/etc/b.toml, /etc/a.toml", false),
+            ("the command line", false),
+        ] {
+            assert_eq!(begins_with(files, "/etc/a.toml"), is_it, "{files}");
+        }
     }
 }

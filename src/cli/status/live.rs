@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 
-use super::find::Source;
+use super::find::{Source, is_absent};
 use super::line::Look;
 use super::screen::{Event, Screen};
 use super::{print, read, text};
@@ -127,8 +127,9 @@ fn gone(source: &Source, error: &Unanswered) -> Option<Exit> {
     })
 }
 
+/// One that is there, and cannot be asked, may be asked again: a new agent lets nobody in before its socket is ready.
 fn is_end(error: &Unanswered) -> bool {
-    matches!(error, Unanswered::Closed | Unanswered::Failed(_))
+    matches!(error, Unanswered::Closed) || is_absent(error)
 }
 
 /// How fast each file got on since the last look, which says more than the mean of its whole time.
@@ -144,6 +145,31 @@ fn set_rates(status: &mut Status, before: &Status) {
         if let Some(earlier) = earlier {
             let bytes = file.bytes_done - earlier.bytes_done;
             file.bytes_per_second = (bytes as f64 / (file.seconds - earlier.seconds)) as u64;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_agent_that_is_not_there_has_stopped() {
+        let failed = |kind: ErrorKind| Unanswered::Failed(kind.into());
+        for error in [
+            Unanswered::Closed,
+            failed(ErrorKind::NotFound),
+            failed(ErrorKind::ConnectionRefused),
+        ] {
+            assert!(is_end(&error), "{error}");
+        }
+        for error in [
+            Unanswered::TooLate,
+            Unanswered::Crowded,
+            Unanswered::Refused("it hangs".to_owned()),
+            failed(ErrorKind::PermissionDenied),
+        ] {
+            assert!(!is_end(&error), "{error}");
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,7 @@ pub(crate) struct Socket {
     listener: UnixListener,
     path: PathBuf,
     /// What we have bound, should something else have the name one day.
-    bound: Option<Stat>,
+    bound: Stat,
     _lock: Lock,
 }
 
@@ -78,9 +79,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         let named = named(&self.path).ok().flatten();
-        if let (Some(named), Some(bound)) = (named, &self.bound)
-            && is_same(&named, bound)
-        {
+        if named.is_some_and(|named| is_same(&named, &self.bound)) {
             let _ = unlink(&self.path);
         }
     }
@@ -108,21 +107,34 @@ fn claim(path: &Path) -> Result<Socket, Refused> {
     make_way(path, &address)?;
     let socket = new_socket()?;
     bind(&socket, &address)?;
+    let (file, bound) = open_socket(path)?;
     // From here on the name is taken away again when something fails.
     let socket = Socket {
         listener: UnixListener::from(socket),
         path: path.to_owned(),
-        bound: named(path)?,
+        bound,
         _lock: lock,
     };
     if let Some(group) = group() {
         // Who is not in it keeps the socket to a group of their own.
-        let _ = chownat(CWD, path, None, Some(group), AtFlags::SYMLINK_NOFOLLOW);
+        let _ = chownat(&file, "", None, Some(group), AtFlags::EMPTY_PATH);
     }
-    chmod(path, MODE)?;
+    // There is no fchmod(2) for such a descriptor.
+    chmod(format!("/proc/self/fd/{}", file.as_raw_fd()), MODE)?;
     // Only now can anybody connect.
     listen(&socket.listener, BACKLOG)?;
     Ok(socket)
+}
+
+/// The socket's file, so that its rights are given to it and to nothing else: who may write to the folder could put a link in its place.
+fn open_socket(path: &Path) -> Result<(OwnedFd, Stat), Refused> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = retry_on_intr(|| open(path, flags, Mode::empty()))?;
+    let found = fstat(&file)?;
+    if FileType::from_raw_mode(found.st_mode) != FileType::Socket {
+        return Err(Refused::Failed("something else has taken its name".to_owned()));
+    }
+    Ok((file, found))
 }
 
 /// Removes the socket of an agent that is dead.
@@ -197,7 +209,7 @@ impl Drop for Lock {
     }
 }
 
-fn new_socket() -> Result<std::os::fd::OwnedFd, Errno> {
+fn new_socket() -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }
@@ -361,6 +373,16 @@ mod tests {
         std::os::unix::fs::symlink("/dev/null", folder.path().join("other.sock.lock")).unwrap();
         assert!(matches!(Socket::claim(&other), Err(Unavailable::Failed { .. })));
         assert!(!other.exists());
+    }
+
+    #[test]
+    fn what_takes_the_name_of_a_new_socket_is_given_no_rights() {
+        let (folder, path) = scene();
+        let secret = folder.path().join("secret");
+        fs::write(&secret, "text").unwrap();
+        std::os::unix::fs::symlink(&secret, &path).unwrap();
+        assert!(matches!(open_socket(&path), Err(Refused::Failed(_))));
+        assert!(matches!(open_socket(&secret), Err(Refused::Failed(_))));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What is in work, and what failed of late: the part of a status that the agent itself does not keep.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,10 +21,11 @@ const MOST_FAILURES: usize = 10;
 const MOST_FILES: usize = 64;
 /// So many watches are told.
 const MOST_WATCHES: usize = 256;
+/// A retry that is due for longer is under way, or does not come, since its file is not there any more.
+const LONGEST_OVERDUE: Duration = Duration::from_secs(60);
 
 /// Hears what happens, and keeps what a person will ask. Bounded: files in work by the agent's own limits, the rest here.
 pub(crate) struct Ledger {
-    configured_by: String,
     workers: usize,
     began: Instant,
     started: Timestamp,
@@ -31,6 +34,7 @@ pub(crate) struct Ledger {
 
 #[derive(Default)]
 struct Entries {
+    configured_by: String,
     is_running: bool,
     is_stopping: bool,
     rate: Rate,
@@ -70,12 +74,19 @@ impl Ledger {
     /// Of an agent that begins now, with so many workers.
     pub(crate) fn new(configured_by: &Path, workers: usize) -> Self {
         Ledger {
-            configured_by: Escaped(configured_by).to_string(),
             workers,
             began: Instant::now(),
             started: now(),
-            entries: Mutex::default(),
+            entries: Mutex::new(Entries {
+                configured_by: Escaped(configured_by).to_string(),
+                ..Entries::default()
+            }),
         }
+    }
+
+    /// It is configured otherwise from now on.
+    pub(super) fn configured_by(&self, configured_by: &Path) {
+        self.entries().configured_by = Escaped(configured_by).to_string();
     }
 
     /// All folders are open.
@@ -83,9 +94,11 @@ impl Ledger {
         self.entries().is_running = true;
     }
 
-    /// The whole status; what the agent keeps is in the snapshot.
+    /// The whole status; what the agent keeps is in the snapshot. Blocks on the file system, to see whether files that failed are there
+    /// still.
     pub(super) fn status(&self, snapshot: &Snapshot) -> Status {
         let moment = Instant::now();
+        let gone = self.gone(snapshot, moment);
         let uptime = moment.saturating_duration_since(self.began);
         let mut entries = self.entries();
         entries
@@ -94,13 +107,16 @@ impl Ledger {
         let report = &snapshot.report;
         let watches = snapshot.watches.iter().take(MOST_WATCHES);
         let (files, files_left_out) = entries.files(moment);
+        let bytes_per_second = entries.rate.per_second(uptime);
+        let failures = entries.failures.iter().rev();
+        let failures = failures.filter(|entry| entry.is_of_now(snapshot, moment) && !gone.contains(entry.place()));
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: process::id(),
             state: entries.state(),
             started: self.started.to_string(),
             uptime_seconds: seconds(uptime),
-            configured_by: self.configured_by.clone(),
+            configured_by: entries.configured_by.clone(),
             workers: self.workers,
             counters: Counters {
                 compressed: report.compressed,
@@ -113,13 +129,31 @@ impl Ledger {
             pending: snapshot.pending,
             queued: snapshot.queued,
             in_flight: snapshot.in_flight,
-            bytes_per_second: entries.rate.per_second(uptime),
+            bytes_per_second,
             watches: watches.map(|watch| entries.watch(watch)).collect(),
             watches_left_out: snapshot.watches.len().saturating_sub(MOST_WATCHES),
             files,
             files_left_out,
-            failures: entries.failures.iter().rev().map(|entry| entry.told(moment)).collect(),
+            failures: failures.map(|entry| entry.told(moment)).collect(),
         }
+    }
+
+    /// Where files that failed were, and nothing is any more. Not looked for where a folder is polled: its file system may be one that does
+    /// not answer. Nor where a retry will tell.
+    fn gone(&self, snapshot: &Snapshot, now: Instant) -> HashSet<PathBuf> {
+        let is_native = |folder: &Path| {
+            let mut watches = snapshot.watches.iter();
+            watches.any(|watch| watch.native && watch.path == folder)
+        };
+        let looked_for: Vec<PathBuf> = self
+            .entries()
+            .failures
+            .iter()
+            .filter(|entry| entry.retry.is_none_or(|retry| retry < now) && is_native(&entry.folder))
+            .map(|entry| entry.place().to_owned())
+            .collect();
+        // Without the lock, which the agent waits for.
+        looked_for.into_iter().filter(|path| is_gone(path)).collect()
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -273,6 +307,19 @@ impl Progress {
 }
 
 impl Entry {
+    /// Where the file is now.
+    fn place(&self) -> &Path {
+        self.moved_to.as_deref().unwrap_or(&self.path)
+    }
+
+    /// Its folder is watched still, and a retry that is announced comes still. Whatever is not, is kept: it may fail anew.
+    fn is_of_now(&self, snapshot: &Snapshot, now: Instant) -> bool {
+        let overdue = self
+            .retry
+            .map_or(Duration::ZERO, |retry| now.saturating_duration_since(retry));
+        overdue <= LONGEST_OVERDUE && snapshot.watches.iter().any(|watch| watch.path == self.folder)
+    }
+
     fn told(&self, now: Instant) -> Failed {
         Failed {
             path: Escaped(&self.path).to_string(),
@@ -289,6 +336,11 @@ impl Entry {
             moved_to: self.moved_to.as_deref().map(|path| Escaped(path).to_string()),
         }
     }
+}
+
+fn is_gone(path: &Path) -> bool {
+    fs::symlink_metadata(path)
+        .is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
 }
 
 /// To the second: more says nothing to a person.
@@ -313,20 +365,32 @@ mod tests {
     }
 
     fn status(ledger: &Ledger) -> Status {
-        ledger.status(&Snapshot::default())
+        ledger.status(&watching(Path::new(FOLDER), false))
+    }
+
+    fn watching(folder: &Path, native: bool) -> Snapshot {
+        let watch = WatchState {
+            path: folder.to_owned(),
+            native,
+            ..WatchState::default()
+        };
+        Snapshot {
+            watches: vec![watch],
+            ..Snapshot::default()
+        }
     }
 
     fn fail(ledger: &Ledger, name: &str, retry_in: Option<Duration>) {
-        let error = Error::new(
-            Step::Open,
-            Path::new(FOLDER).join(name),
-            std::io::Error::from_raw_os_error(13),
-        );
+        fail_in(Path::new(FOLDER), ledger, name, retry_in);
+    }
+
+    fn fail_in(folder: &Path, ledger: &Ledger, name: &str, retry_in: Option<Duration>) {
+        let error = Error::new(Step::Open, folder.join(name), std::io::Error::from_raw_os_error(13));
         let failure = Failure {
             retry_in,
             ..Failure::of(&error)
         };
-        ledger.failed(Path::new(FOLDER), Path::new(name), &failure);
+        ledger.failed(folder, Path::new(name), &failure);
     }
 
     #[test]
@@ -393,13 +457,47 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_is_told_while_its_watch_its_file_and_its_retry_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let ledger = ledger();
+        let names = |snapshot: &Snapshot| -> Vec<String> {
+            let name = |failure: Failed| failure.path.rsplit('/').next().unwrap().to_owned();
+            ledger.status(snapshot).failures.into_iter().map(name).collect()
+        };
+        let is_due = Some(Duration::ZERO);
+        fs::write(folder.join("stays"), "").unwrap();
+        fail_in(folder, &ledger, "gone", None);
+        fail_in(folder, &ledger, "gone-before-its-retry", is_due);
+        fail_in(folder, &ledger, "stays", is_due);
+        fail_in(folder, &ledger, "waits", Some(Duration::from_secs(3600)));
+        let (native, polled) = (watching(folder, true), watching(folder, false));
+        assert_eq!(names(&native), ["waits", "stays"]);
+        assert_eq!(names(&polled), ["waits", "stays", "gone-before-its-retry", "gone"]);
+        assert_eq!(names(&watching(Path::new("/other"), true)), [""; 0], "it is taken out");
+        for entry in &mut ledger.entries().failures {
+            entry.retry = entry.retry.and_then(|retry| retry.checked_sub(LONGEST_OVERDUE));
+        }
+        assert_eq!(names(&polled), ["waits", "gone"]);
+        // Moved aside, it is looked for there.
+        let error = Error::new(Step::Open, folder.join("bad"), std::io::Error::from_raw_os_error(5));
+        let moved_to = folder.join("failed");
+        let failure = Failure {
+            moved_to: Some(&moved_to),
+            ..Failure::of(&error)
+        };
+        ledger.failed(folder, Path::new("bad"), &failure);
+        assert_eq!(names(&native), ["waits"]);
+        fs::write(&moved_to, "").unwrap();
+        assert_eq!(names(&native), ["bad", "waits"]);
+    }
+
+    #[test]
     fn what_is_the_matter_with_a_watch_is_told_while_it_is() {
         let ledger = ledger();
         let error = Error::new(Step::Write, "/srv/inbox/a", std::io::Error::from_raw_os_error(28));
         ledger.paused(Path::new(FOLDER), &error, Duration::ZERO);
-        let mut snapshot = Snapshot::default();
-        snapshot.watches.push(WatchState::default());
-        snapshot.watches[0].path = FOLDER.into();
+        let mut snapshot = watching(Path::new(FOLDER), false);
         snapshot.watches[0].paused = true;
         let told = ledger.status(&snapshot);
         let [watch] = &told.watches[..] else { panic!("{told:?}") };
@@ -409,7 +507,7 @@ mod tests {
         let watch = &ledger.status(&snapshot).watches[0];
         assert_eq!((watch.state, &watch.trouble), (WatchCondition::Watching, &None));
         assert!(ledger.entries().troubles.len() == 1);
-        status(&ledger);
+        ledger.status(&Snapshot::default());
         assert!(
             ledger.entries().troubles.is_empty(),
             "a watch that is gone leaves nothing"
@@ -420,11 +518,13 @@ mod tests {
     fn it_starts_runs_and_stops() {
         let ledger = ledger();
         assert_eq!(status(&ledger).state, State::Starting);
+        assert_eq!(status(&ledger).configured_by, "/etc/a\\nb.toml");
         ledger.running();
+        ledger.configured_by(Path::new("/etc/c\n.toml"));
         let told = status(&ledger);
         assert_eq!(
             (told.state, &*told.configured_by, told.workers),
-            (State::Running, "/etc/a\\nb.toml", 2)
+            (State::Running, "/etc/c\\n.toml", 2)
         );
         ledger.draining(3);
         assert_eq!(status(&ledger).state, State::Stopping);

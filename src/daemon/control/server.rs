@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -85,6 +86,11 @@ impl Control {
     /// The agent has opened its folders.
     pub(crate) fn running(&self) {
         self.ledger.running();
+    }
+
+    /// The agent goes by these files from now on.
+    pub(crate) fn configured_by(&self, files: &Path) {
+        self.ledger.configured_by(files);
     }
 
     /// Lets the server know what the agent knows. Never ends by itself.
@@ -300,7 +306,7 @@ impl Responder {
 mod tests {
     use super::*;
     use std::io::{BufRead, BufReader, Read, Write};
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
     use tempfile::TempDir;
 
     use crate::runtime::{Smol, block_on, race};
