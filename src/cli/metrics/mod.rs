@@ -23,13 +23,15 @@ const SETTLE: Duration = Duration::from_secs(1);
 const BETWEEN_WRITES: Duration = Duration::from_secs(15);
 /// One that could not be written is tried again, even where nothing happens.
 const BETWEEN_TRIES: Duration = Duration::from_secs(60);
+/// Where the file's server does not answer, the program's end does not wait for it.
+const LONGEST_LAST_WRITE: Duration = Duration::from_secs(5);
 
 /// The metrics, and the ways to them that the configuration asks for.
 pub(super) struct Publication {
     runtime: Arc<dyn Runtime>,
     metrics: Arc<Metrics>,
     hooks: HookRunner,
-    textfile: Option<Textfile>,
+    textfile: Option<Arc<Textfile>>,
     server: Option<Server>,
     /// The file could not be written the last time.
     failing: AtomicBool,
@@ -56,7 +58,7 @@ impl Publication {
             runtime: Arc::clone(runtime),
             metrics: Arc::new(metrics),
             hooks: hooks.clone(),
-            textfile: wanted.textfile.as_deref().map(Textfile::new),
+            textfile: wanted.textfile.as_deref().map(|path| Arc::new(Textfile::new(path))),
             server,
             failing: AtomicBool::new(false),
         }))
@@ -76,9 +78,22 @@ impl Publication {
         .await
     }
 
-    /// The file's last numbers, which stay when the process has gone.
+    /// The file's last numbers, which stay when the process has gone. Takes a few seconds at most.
     pub(super) async fn ended(&self, report: &Report) {
-        self.write(&Moment::Ended(report)).await;
+        let Some(textfile) = &self.textfile else {
+            return;
+        };
+        race(vec![
+            Box::pin(async {
+                self.write(&Moment::Ended(report)).await;
+            }) as BoxFuture<'_, ()>,
+            Box::pin(async {
+                self.pause(LONGEST_LAST_WRITE).await;
+                let (path, limit) = (Escaped(textfile.path()), LONGEST_LAST_WRITE.as_secs());
+                warn!(name: "no-metrics", "the last metrics could not be written to {path} within {limit} s");
+            }),
+        ])
+        .await;
     }
 
     /// Wakes when something has been counted, and not otherwise.
@@ -114,7 +129,12 @@ impl Publication {
         };
         let path = Escaped(textfile.path()).to_string();
         let text = self.text(moment, Format::Prometheus);
-        let Some(result) = unblock(&*self.runtime, move || textfile.write(&text)).await else {
+        let is_last = matches!(moment, Moment::Ended(_));
+        let write = move || match is_last {
+            true => textfile.write_last(&text),
+            false => textfile.write(&text),
+        };
+        let Some(result) = unblock(&*self.runtime, write).await else {
             return false;
         };
         let (written, failed_before) = (result.is_ok(), self.failing.swap(result.is_err(), Ordering::Relaxed));
@@ -173,6 +193,8 @@ mod tests {
     struct Hurried {
         inner: Smol,
         slept: Mutex<Vec<Duration>>,
+        /// Work that blocks is never done.
+        hangs: bool,
     }
 
     impl Runtime for Hurried {
@@ -190,7 +212,11 @@ mod tests {
         }
 
         fn unblock(&self, work: Box<dyn FnOnce() + Send + 'static>) {
-            self.inner.unblock(work);
+            if self.hangs {
+                std::mem::forget(work);
+            } else {
+                self.inner.unblock(work);
+            }
         }
 
         fn now(&self) -> Instant {
@@ -242,6 +268,7 @@ mod tests {
         let hurried = Arc::new(Hurried {
             inner: Smol::new().unwrap(),
             slept: Mutex::default(),
+            hangs: false,
         });
         let runtime: Arc<dyn Runtime> = Arc::clone(&hurried) as _;
         let wanted = config::Metrics {
@@ -270,6 +297,7 @@ mod tests {
         let hurried = Arc::new(Hurried {
             inner: Smol::new().unwrap(),
             slept: Mutex::default(),
+            hangs: false,
         });
         let runtime: Arc<dyn Runtime> = Arc::clone(&hurried) as _;
         let wanted = config::Metrics {
@@ -283,6 +311,23 @@ mod tests {
             wait_for(|| path.exists());
         });
         assert_eq!(hurried.slept.lock().unwrap()[..2], [BETWEEN_TRIES, BETWEEN_WRITES]);
+    }
+
+    #[test]
+    fn a_file_system_that_does_not_answer_holds_up_the_end_for_seconds_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let hurried = Arc::new(Hurried {
+            inner: Smol::new().unwrap(),
+            slept: Mutex::default(),
+            hangs: true,
+        });
+        let runtime: Arc<dyn Runtime> = Arc::clone(&hurried) as _;
+        let wanted = config::Metrics {
+            textfile: Some(folder.path().join("dwindle.prom")),
+            listen: None,
+        };
+        block_on(publication(&wanted, &runtime).ended(&Report::default()));
+        assert_eq!(*hurried.slept.lock().unwrap(), [LONGEST_LAST_WRITE]);
     }
 
     #[test]
