@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::fs;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
@@ -51,13 +51,23 @@ pub(crate) fn without_network() -> Option<String> {
 }
 
 /// What to do where listening on a network is refused since the service has none; nothing where that is not why.
-pub(crate) fn way_to_listen() -> Option<String> {
+pub(crate) fn way_to_listen(address: IpAddr) -> Option<String> {
     without_network().map(|unit| {
+        let allowed = who_may_ask(address);
         format!(
             "{unit} has no network in its sandbox. Say `systemctl edit {unit}`, write there, a line each, [Service], PrivateNetwork=no, \
-             RestrictAddressFamilies=AF_INET AF_INET6, IPAddressAllow=localhost, and say `systemctl restart {unit}`"
+             RestrictAddressFamilies=AF_INET AF_INET6, {allowed}, and say `systemctl restart {unit}`"
         )
     })
+}
+
+/// The setting that lets those in who are to ask at this address.
+fn who_may_ask(address: IpAddr) -> &'static str {
+    if address.to_canonical().is_loopback() {
+        "IPAddressAllow=localhost"
+    } else {
+        "IPAddressAllow= and the address of who asks"
+    }
 }
 
 impl Display for Denial {
@@ -229,6 +239,21 @@ mod tests {
             (b"", None),
         ] {
             assert_eq!(unit_in(groups).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn those_are_let_in_who_can_reach_the_address() {
+        for address in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            let address = address.parse().unwrap();
+            assert_eq!(who_may_ask(address), "IPAddressAllow=localhost", "{address}");
+        }
+        for address in ["0.0.0.0", "::", "192.0.2.1", "2001:db8::1"] {
+            let address = address.parse().unwrap();
+            assert!(
+                who_may_ask(address).ends_with(" and the address of who asks"),
+                "{address}"
+            );
         }
     }
 
