@@ -1,6 +1,7 @@
 //! The sandbox of a service (systemd.exec(5)): what it keeps from this process that a person may have meant to give. Of folders the mounts
 //! tell, since it is made of them.
 
+use std::env;
 use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
@@ -35,7 +36,7 @@ pub(crate) fn denial(folder: &Path, is_written: bool) -> Option<Denial> {
     let mounts = fs::read("/proc/self/mountinfo").ok()?;
     let by = denied_by(&mounts, mount_of(&there)?, !folder.exists(), is_written)?;
     Some(Denial {
-        unit: unit_in(&fs::read("/proc/self/cgroup").ok()?)?,
+        unit: service()?,
         folder: folder.canonicalize().unwrap_or_else(|_| folder.to_owned()),
         by,
     })
@@ -47,7 +48,7 @@ pub(crate) fn without_network() -> Option<String> {
     if refused.raw_os_error() != Some(Errno::AFNOSUPPORT.raw_os_error()) {
         return None;
     }
-    unit_in(&fs::read("/proc/self/cgroup").ok()?)
+    service()
 }
 
 /// What to do where listening on a network is refused since the service has none; nothing where that is not why.
@@ -115,6 +116,14 @@ fn in_a_unit(path: &Path) -> String {
     } else {
         text
     }
+}
+
+/// The service of systemd that this process belongs to. None for what a service starts with an environment of its own, such as a job of
+/// cron: what that may not do is not for the service's unit to say.
+fn service() -> Option<String> {
+    // Set for all that the service manager starts itself (systemd.exec(5)).
+    env::var_os("INVOCATION_ID")?;
+    unit_in(&fs::read("/proc/self/cgroup").ok()?)
 }
 
 /// The unit of systemd whose process this is, by its place in the tree of control groups (cgroups(7)).
