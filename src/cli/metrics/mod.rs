@@ -14,6 +14,7 @@ use crate::agent::Agent;
 use crate::config;
 use crate::daemon::hooks::{HookRunner, Tally};
 use crate::daemon::metrics::{Format, Hooks, Metrics, Moment, Textfile};
+use crate::daemon::sandbox;
 use crate::model::{Escaped, Observer, Report};
 use crate::runtime::{BoxFuture, Runtime, race, unblock};
 
@@ -130,9 +131,16 @@ impl Publication {
         let path = Escaped(textfile.path()).to_string();
         let text = self.text(moment, Format::Prometheus);
         let is_last = matches!(moment, Moment::Ended(_));
-        let write = move || match is_last {
-            true => textfile.write_last(&text),
-            false => textfile.write(&text),
+        let write = move || {
+            let written = if is_last {
+                textfile.write_last(&text)
+            } else {
+                textfile.write(&text)
+            };
+            written.map_err(|error| match sandbox::denial(textfile.folder(), true) {
+                Some(denial) => format!("{error}. {denial}"),
+                None => error.to_string(),
+            })
         };
         let Some(result) = unblock(&*self.runtime, write).await else {
             return false;
@@ -140,6 +148,9 @@ impl Publication {
         let (written, failed_before) = (result.is_ok(), self.failing.swap(result.is_err(), Ordering::Relaxed));
         match result {
             Ok(()) if failed_before => info!(name: "metrics", "metrics are written to {path} again"),
+            Err(error) if is_last && !failed_before => {
+                warn!(name: "no-metrics", "the last metrics are not written: {error}");
+            }
             Err(error) if !failed_before => {
                 warn!(name: "no-metrics", "no metrics for now; this is tried again: {error}");
             }

@@ -37,6 +37,11 @@ impl Textfile {
         &self.path
     }
 
+    /// That has to be written to.
+    pub(crate) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
     /// Replaces what is there. Not synced: after a power cut it is written anew. One call comes after another, and one that comes after the
     /// [last](Self::write_last) does nothing. Blocks.
     ///
