@@ -2,8 +2,8 @@
 
 mod server;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tracing::{info, warn};
@@ -33,7 +33,8 @@ pub(super) struct Publication {
     metrics: Arc<Metrics>,
     hooks: HookRunner,
     textfile: Option<Arc<Textfile>>,
-    server: Option<Server>,
+    /// Until it is attended to: whoever does that has it then, so that nobody waits for an answer when that is over.
+    server: Mutex<Option<Server>>,
     /// The file could not be written the last time.
     failing: AtomicBool,
 }
@@ -60,7 +61,7 @@ impl Publication {
             metrics: Arc::new(metrics),
             hooks: hooks.clone(),
             textfile: wanted.textfile.as_deref().map(|path| Arc::new(Textfile::new(path))),
-            server,
+            server: Mutex::new(server),
             failing: AtomicBool::new(false),
         }))
     }
@@ -70,7 +71,7 @@ impl Publication {
         Arc::clone(&self.metrics) as Arc<dyn Observer>
     }
 
-    /// Publishes what is counted. Never ends by itself.
+    /// Publishes what is counted. Never ends by itself; dropped, it listens no longer.
     pub(super) async fn attend<T>(&self, agent: &Agent) -> T {
         race(vec![
             Box::pin(self.keep_textfile(agent)) as BoxFuture<'_, T>,
@@ -164,7 +165,8 @@ impl Publication {
     }
 
     async fn serve<T>(&self, agent: &Agent) -> T {
-        let Some(server) = &self.server else {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(server) = server else {
             return std::future::pending().await;
         };
         server.serve(self, agent).await
@@ -193,7 +195,6 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::TcpStream;
     use std::path::Path;
-    use std::sync::Mutex;
     use std::thread;
     use std::time::Instant;
 
@@ -349,7 +350,7 @@ mod tests {
             listen: Some("127.0.0.1:0".parse().unwrap()),
         };
         let publication = publication(&wanted, &runtime);
-        let address = publication.server.as_ref().unwrap().address();
+        let address = publication.server.lock().unwrap().as_ref().unwrap().address();
         let agent = agent();
         block_on(async {
             agent.abort().await.unwrap();
