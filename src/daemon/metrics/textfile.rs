@@ -144,9 +144,9 @@ mod tests {
                     scope.spawn(|| (0..10).for_each(|_| textfile.write(&older).unwrap()));
                 }
                 textfile.write_last(last).unwrap();
-                assert_eq!(fs::read_to_string(&path).unwrap(), last);
+                assert!(fs::read_to_string(&path).unwrap() == last, "an older page");
             });
-            assert_eq!(fs::read_to_string(&path).unwrap(), last);
+            assert!(fs::read_to_string(&path).unwrap() == last, "an older page");
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         }
     }
