@@ -130,8 +130,10 @@ fn a_folder_that_the_sandbox_denies_is_told_with_the_lines_that_allow_it() {
     sandbox.folder("opt/in box");
     sandbox.folder("home/alice/upload");
     sandbox.folder("srv/inbox");
+    sandbox.folder("opt/metrics");
+    let metrics = "[metrics]\ntextfile = \"/opt/metrics/dwindle.prom\"\n";
     let both = [config("/opt/in box", ""), config("/home/alice/upload", "")].concat();
-    sandbox.file("dwindle/config.toml", &both);
+    sandbox.file("dwindle/config.toml", metrics.to_owned() + &both);
     let systemd = Systemd::boot(&sandbox);
     let unit = systemd.dwindle();
     unit.edit("RestartSec=100ms");
@@ -146,17 +148,23 @@ fn a_folder_that_the_sandbox_denies_is_told_with_the_lines_that_allow_it() {
         assert!(journal.contains(words), "{words}: {journal}");
     }
 
-    unit.edit("ReadWritePaths=\"/opt/in box\"\nProtectHome=read-only\nReadWritePaths=/home/alice/upload");
+    let settings = "ReadWritePaths=\"/opt/in box\"\nProtectHome=read-only\nReadWritePaths=/home/alice/upload\n";
+    unit.edit(settings);
     assert!(unit.control("restart"));
     sandbox.file("opt/in box/F", "text");
     sandbox.file("home/alice/upload/F", "text");
     unit.wait_for_compressed(2);
+    // For metrics alone nothing is held up.
+    let no_metrics = "/opt/metrics/dwindle.prom: Read-only file system (os error 30). /opt/metrics is read-only for dwindle.service: ";
+    unit.wait_for_journal(no_metrics);
 
     // A reload that adds such a folder fails, and changes nothing; nor does the signal alone.
     sandbox.folder("opt/more");
     sandbox.file("dwindle/conf.d/more.toml", config("/opt/more", ""));
     assert!(!unit.control("reload"));
-    unit.wait_for_journal("dwindle: /opt/more is read-only for dwindle.service: its sandbox");
+    let journal = unit.wait_for_journal("dwindle: /opt/more is read-only for dwindle.service: its sandbox");
+    let warned = "dwindle: the metrics' `textfile` cannot be written: /opt/metrics is read-only for dwindle.service: ";
+    assert!(journal.contains(warned), "{journal}");
     unit.signal("HUP");
     unit.wait_for("StatusText", |status| {
         status.starts_with("Reload refused: /opt/more is read-only for dwindle.service")
@@ -169,6 +177,22 @@ fn a_folder_that_the_sandbox_denies_is_told_with_the_lines_that_allow_it() {
     sandbox.file("opt/more/G", "text");
     unit.wait_for_compressed(3);
     assert_eq!(names_below(&sandbox.path("srv/out")), ["G.gz"]);
+
+    // One that is still to be made, where nothing can be.
+    sandbox.file(
+        "dwindle/conf.d/more.toml",
+        config("/srv/inbox", "output-dir = \"/opt/later/out\""),
+    );
+    assert!(!unit.control("reload"));
+    unit.wait_for_journal(
+        "dwindle: /opt/later/out is not there, and cannot be made: its place is read-only for dwindle.service",
+    );
+    sandbox.folder("opt/later/out");
+    unit.edit(&(settings.to_owned() + "ReadWritePaths=/opt/later/out"));
+    assert!(unit.control("restart"));
+    sandbox.file("srv/inbox/H", "text");
+    unit.wait_for_compressed(1);
+    assert_eq!(names_below(&sandbox.path("opt/later/out")), ["H.gz"]);
 }
 
 #[test]

@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use super::args::Check;
 use super::exit::Exit;
 use super::{print, setup};
-use crate::config;
+use crate::config::{self, Metrics};
+use crate::daemon::sandbox::{self, Denial};
 use crate::model::Escaped;
 
 /// Prints problems and warnings on standard error, and on standard output whether the configuration can be used.
@@ -30,6 +31,10 @@ pub(super) fn run(files: &[PathBuf], arguments: &Check) -> Result<Exit> {
         print::problems(&[config::nothing_watched()]);
         return Ok(Exit::BadConfiguration);
     }
+    let no_metrics = no_metrics(&loaded.config.metrics);
+    if let Some(denial) = &no_metrics {
+        print::complain(format_args!("the metrics' `textfile` cannot be written: {denial}"));
+    }
     // Only a check within the service's sandbox sees it, as a reload's is: the agent would refuse.
     let denials = loaded
         .config
@@ -46,7 +51,7 @@ pub(super) fn run(files: &[PathBuf], arguments: &Check) -> Result<Exit> {
     let names: Vec<String> = loaded.files.iter().map(|file| Escaped(file).to_string()).collect();
     let watches = loaded.config.watches.len();
     let folders = if watches == 1 { "folder" } else { "folders" };
-    let warnings = match loaded.warnings.len() + beside.len() {
+    let warnings = match loaded.warnings.len() + beside.len() + usize::from(no_metrics.is_some()) {
         0 => String::new(),
         1 => ", 1 warning".to_owned(),
         many => format!(", {many} warnings"),
@@ -57,4 +62,9 @@ pub(super) fn run(files: &[PathBuf], arguments: &Check) -> Result<Exit> {
     ))
     .context("cannot write to standard output")?;
     Ok(Exit::Done)
+}
+
+/// What the sandbox of a service keeps from the metrics, without which the agent does its work all the same.
+fn no_metrics(metrics: &Metrics) -> Option<Denial> {
+    sandbox::denial(metrics.textfile.as_deref()?.parent()?, true)
 }

@@ -1,9 +1,10 @@
 //! The sandbox of a service (systemd.exec(5)): what it keeps from this process that a person may have meant to give. Of folders the mounts
 //! tell, since it is made of them.
 
+use std::env;
 use std::fmt::{self, Display, Formatter};
 use std::fs;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
@@ -16,6 +17,8 @@ use crate::model::Escaped;
 pub(crate) struct Denial {
     unit: String,
     folder: PathBuf,
+    /// The folder is not there, as far as can be seen.
+    is_missing: bool,
     by: Setting,
 }
 
@@ -28,15 +31,24 @@ enum Setting {
     InaccessiblePaths,
 }
 
-/// What the sandbox of this service does to the folder: hides it, or, where it is to be written to, makes it read-only. None where the
-/// process is no service, the folder is free, or something else is in the way. Blocks.
+/// What the sandbox of this service does to the folder: hides it, or, where it is to be written to, makes it read-only, or the place where it
+/// would be made. None where the process is no service, the folder is free, or something else is in the way. Blocks.
 pub(crate) fn denial(folder: &Path, is_written: bool) -> Option<Denial> {
-    let there = folder.ancestors().find_map(|folder| folder.canonicalize().ok())?;
+    let unit = service()?;
+    let (ancestor, there) = folder
+        .ancestors()
+        .find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)))?;
     let mounts = fs::read("/proc/self/mountinfo").ok()?;
-    let by = denied_by(&mounts, mount_of(&there)?, !folder.exists(), is_written)?;
+    let is_missing = ancestor != folder;
+    let by = denied_by(&mounts, mount_of(&there)?, is_missing, is_written)?;
+    let folder = match folder.strip_prefix(ancestor) {
+        Ok(rest) if is_missing => there.join(rest),
+        _ => there,
+    };
     Some(Denial {
-        unit: unit_in(&fs::read("/proc/self/cgroup").ok()?)?,
-        folder: folder.canonicalize().unwrap_or_else(|_| folder.to_owned()),
+        unit,
+        folder,
+        is_missing,
         by,
     })
 }
@@ -47,23 +59,41 @@ pub(crate) fn without_network() -> Option<String> {
     if refused.raw_os_error() != Some(Errno::AFNOSUPPORT.raw_os_error()) {
         return None;
     }
-    unit_in(&fs::read("/proc/self/cgroup").ok()?)
+    service()
 }
 
 /// What to do where listening on a network is refused since the service has none; nothing where that is not why.
-pub(crate) fn way_to_listen() -> Option<String> {
+pub(crate) fn way_to_listen(address: IpAddr) -> Option<String> {
     without_network().map(|unit| {
+        let allowed = who_may_ask(address);
         format!(
             "{unit} has no network in its sandbox. Say `systemctl edit {unit}`, write there, a line each, [Service], PrivateNetwork=no, \
-             RestrictAddressFamilies=AF_INET AF_INET6, IPAddressAllow=localhost, and say `systemctl restart {unit}`"
+             RestrictAddressFamilies=AF_INET AF_INET6, {allowed}, and say `systemctl restart {unit}`"
         )
     })
+}
+
+/// The setting that lets those in who are to ask at this address.
+fn who_may_ask(address: IpAddr) -> &'static str {
+    if address.to_canonical().is_loopback() {
+        "IPAddressAllow=localhost"
+    } else {
+        "IPAddressAllow= and the address of who asks"
+    }
 }
 
 impl Display for Denial {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (unit, folder) = (&self.unit, Escaped(&self.folder));
         let more = match self.by {
+            Setting::ProtectSystem if self.is_missing => {
+                write!(
+                    f,
+                    "{folder} is not there, and cannot be made: its place is read-only for {unit}, whose sandbox lets it write only to what \
+                     ReadWritePaths= names and was there at its start. Make it first (mkdir -p {folder})"
+                )?;
+                ""
+            }
             Setting::ProtectSystem => {
                 write!(
                     f,
@@ -107,6 +137,14 @@ fn in_a_unit(path: &Path) -> String {
     }
 }
 
+/// The service of systemd that this process belongs to. None for what a service starts with an environment of its own, such as a job of
+/// cron: what that may not do is not for the service's unit to say.
+fn service() -> Option<String> {
+    // Set for all that the service manager starts itself (systemd.exec(5)).
+    env::var_os("INVOCATION_ID")?;
+    unit_in(&fs::read("/proc/self/cgroup").ok()?)
+}
+
 /// The unit of systemd whose process this is, by its place in the tree of control groups (cgroups(7)).
 fn unit_in(groups: &[u8]) -> Option<String> {
     let last = |line: &[u8]| {
@@ -125,7 +163,7 @@ fn mount_of(path: &Path) -> Option<u64> {
     is_told.then_some(found.stx_mnt_id)
 }
 
-/// What a mount denies, by its line among all mounts (`proc_pid_mountinfo(5)`).
+/// What a mount denies of a folder on it, or of one that is missing there, by its line among all mounts (`proc_pid_mountinfo(5)`).
 fn denied_by(mounts: &[u8], id: u64, is_missing: bool, is_written: bool) -> Option<Setting> {
     let id = id.to_string();
     let mut lines = mounts.split(|&byte| byte == b'\n').map(Line);
@@ -134,7 +172,7 @@ fn denied_by(mounts: &[u8], id: u64, is_missing: bool, is_written: bool) -> Opti
     if is_missing {
         let is_home = [&b"/home"[..], b"/root", b"/run/user"].contains(&place);
         let is_empty = line.super_field(0) == b"tmpfs" && line.has_option(b"ro");
-        return if contains(root, b"/systemd-private-") {
+        let hidden_by = if contains(root, b"/systemd-private-") {
             Some(Setting::PrivateTmp)
         } else if is_home && (is_empty || root.ends_with(INACCESSIBLE)) {
             Some(Setting::ProtectHome)
@@ -143,6 +181,9 @@ fn denied_by(mounts: &[u8], id: u64, is_missing: bool, is_written: bool) -> Opti
         } else {
             None
         };
+        if hidden_by.is_some() {
+            return hidden_by;
+        }
     }
     // A file system that is itself read-only is nobody's sandbox.
     let is_denied = is_written && line.has_option(b"ro") && !line.super_has_option(b"ro");
@@ -202,9 +243,12 @@ mod tests {
         for (id, is_missing, is_written, expected) in [
             (21, false, true, Some(Setting::ProtectSystem)),
             (21, false, false, None),
-            (21, true, true, None),
+            (21, true, true, Some(Setting::ProtectSystem)),
+            (21, true, false, None),
             (22, false, true, None),
+            (22, true, true, None),
             (23, false, true, None),
+            (23, true, true, None),
             (24, true, true, Some(Setting::ProtectHome)),
             (25, true, false, Some(Setting::ProtectHome)),
             (26, true, true, Some(Setting::PrivateTmp)),
@@ -233,10 +277,26 @@ mod tests {
     }
 
     #[test]
+    fn those_are_let_in_who_can_reach_the_address() {
+        for address in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            let address = address.parse().unwrap();
+            assert_eq!(who_may_ask(address), "IPAddressAllow=localhost", "{address}");
+        }
+        for address in ["0.0.0.0", "::", "192.0.2.1", "2001:db8::1"] {
+            let address = address.parse().unwrap();
+            assert!(
+                who_may_ask(address).ends_with(" and the address of who asks"),
+                "{address}"
+            );
+        }
+    }
+
+    #[test]
     fn what_to_write_into_the_unit_can_be_copied() {
         let denial = |folder: &str, by| Denial {
             unit: "dwindle.service".to_owned(),
             folder: folder.into(),
+            is_missing: false,
             by,
         };
         let text = denial("/data/in", Setting::ProtectSystem).to_string();
@@ -246,6 +306,20 @@ mod tests {
             text.starts_with("/data/in is read-only for dwindle.service: "),
             "{text}"
         );
+        assert!(text.contains(recipe), "{text}");
+        let missing = Denial {
+            is_missing: true,
+            ..denial("/data/out", Setting::ProtectSystem)
+        };
+        let text = missing.to_string();
+        assert!(
+            text.starts_with(
+                "/data/out is not there, and cannot be made: its place is read-only for dwindle.service, "
+            ),
+            "{text}"
+        );
+        let recipe = "Make it first (mkdir -p /data/out). Say `systemctl edit dwindle.service`, write there, a line each, [Service], \
+                      ReadWritePaths=/data/out, and say";
         assert!(text.contains(recipe), "{text}");
         let text = denial("/home/a b/100%", Setting::ProtectHome).to_string();
         let recipe = "[Service], ProtectHome=read-only, ReadWritePaths=\"/home/a b/100%%\", and";

@@ -1,12 +1,13 @@
 //! Over HTTP.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::net::TcpListener;
 
 use rustix::process::Signal;
 
 use super::{WATCHES, agent, assert_counted, configure, is_done, of, stop, work};
-use crate::support::metrics::{address_of, ask, promtool_says_of, scrape, value};
+use crate::support::metrics::{address_of, ask, connect, promtool_says_of, scrape, value};
 use crate::support::{Dwindle, Inbox, Sandbox, needs};
 
 #[test]
@@ -134,6 +135,29 @@ fn an_address_that_cannot_be_had_ends_the_start_before_a_file_is_touched() {
     }
     drop(holder);
     assert_eq!(fs::read(inbox.path.join("F")).unwrap(), b"text");
+}
+
+/// Whoever asks is told at once that there is no agent any more, though the process stays for a while.
+#[test]
+fn while_hooks_come_to_their_ends_nobody_is_listened_to() {
+    let inbox = Inbox::new();
+    let hold = inbox.sandbox.file("hold", "");
+    // Ended by a lost sandbox, too.
+    let hook = format!(
+        "on-success = [\"sh\", \"-c\", \"while [ -e {} ]; do sleep 0.05; done\"]",
+        hold.display()
+    );
+    let mut running = agent(&inbox, &[("inbox", &hook)]).start();
+    let address = address_of(&mut running);
+    inbox.sandbox.file("inbox/F", "text");
+    running.wait_for_names(&inbox.path, ["F.gz"]);
+    running.signal(Signal::TERM);
+    running.wait_for("a refusal", || {
+        connect(address).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    });
+    fs::remove_file(hold).unwrap();
+    let output = running.wait_exit().expect_code(0);
+    assert!(output.stderr.contains("hooks: 1 run"), "{output}");
 }
 
 #[test]

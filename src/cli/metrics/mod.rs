@@ -2,8 +2,8 @@
 
 mod server;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tracing::{info, warn};
@@ -14,6 +14,7 @@ use crate::agent::Agent;
 use crate::config;
 use crate::daemon::hooks::{HookRunner, Tally};
 use crate::daemon::metrics::{Format, Hooks, Metrics, Moment, Textfile};
+use crate::daemon::sandbox;
 use crate::model::{Escaped, Observer, Report};
 use crate::runtime::{BoxFuture, Runtime, race, unblock};
 
@@ -23,14 +24,17 @@ const SETTLE: Duration = Duration::from_secs(1);
 const BETWEEN_WRITES: Duration = Duration::from_secs(15);
 /// One that could not be written is tried again, even where nothing happens.
 const BETWEEN_TRIES: Duration = Duration::from_secs(60);
+/// Where the file's server does not answer, the program's end does not wait for it.
+const LONGEST_LAST_WRITE: Duration = Duration::from_secs(5);
 
 /// The metrics, and the ways to them that the configuration asks for.
 pub(super) struct Publication {
     runtime: Arc<dyn Runtime>,
     metrics: Arc<Metrics>,
     hooks: HookRunner,
-    textfile: Option<Textfile>,
-    server: Option<Server>,
+    textfile: Option<Arc<Textfile>>,
+    /// Until it is attended to: whoever does that has it then, so that nobody waits for an answer when that is over.
+    server: Mutex<Option<Server>>,
     /// The file could not be written the last time.
     failing: AtomicBool,
 }
@@ -56,8 +60,8 @@ impl Publication {
             runtime: Arc::clone(runtime),
             metrics: Arc::new(metrics),
             hooks: hooks.clone(),
-            textfile: wanted.textfile.as_deref().map(Textfile::new),
-            server,
+            textfile: wanted.textfile.as_deref().map(|path| Arc::new(Textfile::new(path))),
+            server: Mutex::new(server),
             failing: AtomicBool::new(false),
         }))
     }
@@ -67,7 +71,7 @@ impl Publication {
         Arc::clone(&self.metrics) as Arc<dyn Observer>
     }
 
-    /// Publishes what is counted. Never ends by itself.
+    /// Publishes what is counted. Never ends by itself; dropped, it listens no longer.
     pub(super) async fn attend<T>(&self, agent: &Agent) -> T {
         race(vec![
             Box::pin(self.keep_textfile(agent)) as BoxFuture<'_, T>,
@@ -76,9 +80,22 @@ impl Publication {
         .await
     }
 
-    /// The file's last numbers, which stay when the process has gone.
+    /// The file's last numbers, which stay when the process has gone. Takes a few seconds at most.
     pub(super) async fn ended(&self, report: &Report) {
-        self.write(&Moment::Ended(report)).await;
+        let Some(textfile) = &self.textfile else {
+            return;
+        };
+        race(vec![
+            Box::pin(async {
+                self.write(&Moment::Ended(report)).await;
+            }) as BoxFuture<'_, ()>,
+            Box::pin(async {
+                self.pause(LONGEST_LAST_WRITE).await;
+                let (path, limit) = (Escaped(textfile.path()), LONGEST_LAST_WRITE.as_secs());
+                warn!(name: "no-metrics", "the last metrics could not be written to {path} within {limit} s");
+            }),
+        ])
+        .await;
     }
 
     /// Wakes when something has been counted, and not otherwise.
@@ -114,12 +131,27 @@ impl Publication {
         };
         let path = Escaped(textfile.path()).to_string();
         let text = self.text(moment, Format::Prometheus);
-        let Some(result) = unblock(&*self.runtime, move || textfile.write(&text)).await else {
+        let is_last = matches!(moment, Moment::Ended(_));
+        let write = move || {
+            let written = if is_last {
+                textfile.write_last(&text)
+            } else {
+                textfile.write(&text)
+            };
+            written.map_err(|error| match sandbox::denial(textfile.folder(), true) {
+                Some(denial) => format!("{error}. {denial}"),
+                None => error.to_string(),
+            })
+        };
+        let Some(result) = unblock(&*self.runtime, write).await else {
             return false;
         };
         let (written, failed_before) = (result.is_ok(), self.failing.swap(result.is_err(), Ordering::Relaxed));
         match result {
             Ok(()) if failed_before => info!(name: "metrics", "metrics are written to {path} again"),
+            Err(error) if is_last && !failed_before => {
+                warn!(name: "no-metrics", "the last metrics are not written: {error}");
+            }
             Err(error) if !failed_before => {
                 warn!(name: "no-metrics", "no metrics for now; this is tried again: {error}");
             }
@@ -133,7 +165,8 @@ impl Publication {
     }
 
     async fn serve<T>(&self, agent: &Agent) -> T {
-        let Some(server) = &self.server else {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(server) = server else {
             return std::future::pending().await;
         };
         server.serve(self, agent).await
@@ -162,7 +195,6 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::TcpStream;
     use std::path::Path;
-    use std::sync::Mutex;
     use std::thread;
     use std::time::Instant;
 
@@ -173,6 +205,8 @@ mod tests {
     struct Hurried {
         inner: Smol,
         slept: Mutex<Vec<Duration>>,
+        /// Work that blocks is never done.
+        hangs: bool,
     }
 
     impl Runtime for Hurried {
@@ -190,7 +224,11 @@ mod tests {
         }
 
         fn unblock(&self, work: Box<dyn FnOnce() + Send + 'static>) {
-            self.inner.unblock(work);
+            if self.hangs {
+                std::mem::forget(work);
+            } else {
+                self.inner.unblock(work);
+            }
         }
 
         fn now(&self) -> Instant {
@@ -242,6 +280,7 @@ mod tests {
         let hurried = Arc::new(Hurried {
             inner: Smol::new().unwrap(),
             slept: Mutex::default(),
+            hangs: false,
         });
         let runtime: Arc<dyn Runtime> = Arc::clone(&hurried) as _;
         let wanted = config::Metrics {
@@ -270,6 +309,7 @@ mod tests {
         let hurried = Arc::new(Hurried {
             inner: Smol::new().unwrap(),
             slept: Mutex::default(),
+            hangs: false,
         });
         let runtime: Arc<dyn Runtime> = Arc::clone(&hurried) as _;
         let wanted = config::Metrics {
@@ -286,6 +326,23 @@ mod tests {
     }
 
     #[test]
+    fn a_file_system_that_does_not_answer_holds_up_the_end_for_seconds_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let hurried = Arc::new(Hurried {
+            inner: Smol::new().unwrap(),
+            slept: Mutex::default(),
+            hangs: true,
+        });
+        let runtime: Arc<dyn Runtime> = Arc::clone(&hurried) as _;
+        let wanted = config::Metrics {
+            textfile: Some(folder.path().join("dwindle.prom")),
+            listen: None,
+        };
+        block_on(publication(&wanted, &runtime).ended(&Report::default()));
+        assert_eq!(*hurried.slept.lock().unwrap(), [LONGEST_LAST_WRITE]);
+    }
+
+    #[test]
     fn an_agent_that_has_ended_is_unavailable() {
         let runtime: Arc<dyn Runtime> = Arc::new(Smol::new().unwrap());
         let wanted = config::Metrics {
@@ -293,7 +350,7 @@ mod tests {
             listen: Some("127.0.0.1:0".parse().unwrap()),
         };
         let publication = publication(&wanted, &runtime);
-        let address = publication.server.as_ref().unwrap().address();
+        let address = publication.server.lock().unwrap().as_ref().unwrap().address();
         let agent = agent();
         block_on(async {
             agent.abort().await.unwrap();

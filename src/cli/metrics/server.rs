@@ -59,7 +59,7 @@ impl Server {
                 }
                 io::ErrorKind::AddrNotAvailable => Some("no interface of this machine has that address".to_owned()),
                 io::ErrorKind::PermissionDenied => Some("ports below 1024 are for root; name another".to_owned()),
-                _ => sandbox::way_to_listen(),
+                _ => sandbox::way_to_listen(address.ip()),
             };
             let what_to_do = what_to_do.map(|what| format!(": {what}")).unwrap_or_default();
             format!("cannot listen on {address} for metrics (`listen` in [metrics]): {error}{what_to_do}")

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::{Mutex, PoisonError};
 
 use crate::model::{Error, Step};
 
@@ -12,10 +13,12 @@ use crate::model::{Error, Step};
 const MODE: u32 = 0o644;
 
 /// The file, which is only ever replaced as a whole: whoever reads it finds all of one moment's metrics, or those of the moment before.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Textfile {
     path: PathBuf,
     temporary: PathBuf,
+    /// Held over each writing, since all have the same temporary file. Whether the last one has begun.
+    ended: Mutex<bool>,
 }
 
 impl Textfile {
@@ -26,6 +29,7 @@ impl Textfile {
         Textfile {
             path: path.to_owned(),
             temporary,
+            ended: Mutex::new(false),
         }
     }
 
@@ -33,12 +37,34 @@ impl Textfile {
         &self.path
     }
 
-    /// Replaces what is there. Not synced: after a power cut it is written anew. Blocks.
+    /// That has to be written to.
+    pub(crate) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
+    /// Replaces what is there. Not synced: after a power cut it is written anew. One call comes after another, and one that comes after the
+    /// [last](Self::write_last) does nothing. Blocks.
     ///
     /// # Errors
     ///
     /// When the folder is missing, full, or may not be written to. What was there stays then.
     pub(crate) fn write(&self, text: &str) -> Result<(), Error> {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        if *ended { Ok(()) } else { self.replace(text) }
+    }
+
+    /// The same, for the last time: nothing older takes its place, though whoever writes that goes on. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As of [`write`](Self::write).
+    pub(crate) fn write_last(&self, text: &str) -> Result<(), Error> {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        *ended = true;
+        self.replace(text)
+    }
+
+    fn replace(&self, text: &str) -> Result<(), Error> {
         let written = self.write_temporary(text).and_then(|()| {
             fs::rename(&self.temporary, &self.path).map_err(|cause| Error::new(Step::Publish, &self.path, cause))
         });
@@ -102,6 +128,27 @@ mod tests {
                 last = number;
             }
         });
+    }
+
+    #[test]
+    fn whoever_else_writes_the_last_page_is_there_in_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dwindle.prom");
+        let last = "last 1\n";
+        for _ in 0..20 {
+            let textfile = Textfile::new(&path);
+            let older = "a 1\n".repeat(20_000);
+            textfile.write(&older).unwrap();
+            std::thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| (0..10).for_each(|_| textfile.write(&older).unwrap()));
+                }
+                textfile.write_last(last).unwrap();
+                assert!(fs::read_to_string(&path).unwrap() == last, "an older page");
+            });
+            assert!(fs::read_to_string(&path).unwrap() == last, "an older page");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
     }
 
     #[test]
