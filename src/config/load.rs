@@ -48,8 +48,11 @@ pub(crate) fn load(files: &[PathBuf]) -> Result<Loaded, Vec<Diagnostic>> {
         entries,
         published,
     } = read_all(files)?;
+    if let Some(problem) = metrics::refuse(&published, &entries) {
+        return Err(vec![problem]);
+    }
     let mut warnings = advice::warn(&entries);
-    warnings.extend(metrics::warn(&published, &entries));
+    warnings.extend(metrics::warn(&published));
     let places = entries.iter().map(|entry| entry.document.line_of(entry.path.clone()));
     let places = places.collect();
     config.watches = entries.into_iter().map(|entry| entry.watch).collect();

@@ -72,17 +72,18 @@ impl<T> Placed<T> {
     fn warning(&self, message: impl Into<String>) -> Diagnostic {
         self.document.warning(self.place.clone(), message)
     }
+
+    fn error(&self, message: impl Into<String>) -> Diagnostic {
+        self.document.error(self.place.clone(), message)
+    }
 }
 
 /// Asks the file system whether there is a folder for the file.
-pub(super) fn warn(keys: &Keys, watches: &[Entry]) -> Vec<Diagnostic> {
-    let textfile = keys.textfile.iter().flat_map(|textfile| {
-        [
-            check_name(textfile),
-            check_folder(textfile),
-            check_not_taken(textfile, watches),
-        ]
-    });
+pub(super) fn warn(keys: &Keys) -> Vec<Diagnostic> {
+    let textfile = keys
+        .textfile
+        .iter()
+        .flat_map(|textfile| [check_name(textfile), check_folder(textfile)]);
     let listen = keys.listen.iter().map(check_address);
     textfile.chain(listen).flatten().collect()
 }
@@ -110,8 +111,9 @@ fn check_folder(textfile: &Placed<PathBuf>) -> Option<Diagnostic> {
     )
 }
 
-/// It would be compressed, and written anew, without end.
-fn check_not_taken(textfile: &Placed<PathBuf>, watches: &[Entry]) -> Option<Diagnostic> {
+/// What cannot be meant: a textfile that a watch takes would be compressed, and written anew for that, without end.
+pub(super) fn refuse(keys: &Keys, watches: &[Entry]) -> Option<Diagnostic> {
+    let textfile = keys.textfile.as_ref()?;
     let path = &textfile.value;
     let place = real_path(path.parent()?).join(path.file_name()?);
     let takes = |entry: &&Entry| {
@@ -124,10 +126,10 @@ fn check_not_taken(textfile: &Placed<PathBuf>, watches: &[Entry]) -> Option<Diag
     };
     let entry = watches.iter().find(takes)?;
     let there = entry.document.line_of(entry.path.clone());
-    let warning = textfile.warning("this `textfile` lies in a watched folder");
-    let label = format!("it is compressed by the watch at {there}");
+    let label = format!("it would be compressed by the watch at {there}");
     Some(
-        warning
+        textfile
+            .error("this `textfile` lies in a watched folder")
             .with_label(label)
             .with_help("name a folder that no watch looks into"),
     )
@@ -157,13 +159,21 @@ mod tests {
 
     /// The warnings for a configuration file that stands in `folder`, where `inbox` is.
     fn warnings(text: &str) -> Vec<String> {
+        said_of(text, |file| warn(&file.metrics))
+    }
+
+    fn refusal(text: &str) -> Option<String> {
+        said_of(text, |file| Vec::from_iter(refuse(&file.metrics, &file.watches))).pop()
+    }
+
+    fn said_of(text: &str, ask: impl FnOnce(&file::File) -> Vec<Diagnostic>) -> Vec<String> {
         let folder = tempfile::tempdir().expect("a folder");
         fs::create_dir(folder.path().join("inbox")).expect("made");
         let path = folder.path().join("x.toml");
         let file = file::parse(&path, text).expect("a legal configuration");
         let root = format!("{}/", folder.path().display());
         let print = |warning: &Diagnostic| warning.to_string().replace(&root, "");
-        warn(&file.metrics, &file.watches).iter().map(print).collect()
+        ask(&file).iter().map(print).collect()
     }
 
     #[test]
@@ -215,14 +225,16 @@ warning: whoever reaches `listen` can read the metrics
     #[test]
     fn a_file_that_a_watch_would_take() {
         let expected = "\
-warning: this `textfile` lies in a watched folder
+error: this `textfile` lies in a watched folder
   --> x.toml:2:12
    |
  2 | textfile = \"inbox/dwindle.prom\"
-   |            ^^^^^^^^^^^^^^^^^^^^ it is compressed by the watch at x.toml:4
+   |            ^^^^^^^^^^^^^^^^^^^^ it would be compressed by the watch at x.toml:4
    = help: name a folder that no watch looks into";
         let text = "[metrics]\ntextfile = \"inbox/dwindle.prom\"\n[[watch]]\npath = \"inbox\"";
-        assert_eq!(warnings(text), [expected]);
+        assert_eq!(refusal(text).as_deref(), Some(expected));
+        let other = "[metrics]\ntextfile = \"inbox/dwindle.prom\"\n[[watch]]\npath = \"inbox\"\ninclude = [\"*.csv\"]";
+        assert_eq!(refusal(other), None);
     }
 
     #[test]
