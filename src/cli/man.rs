@@ -55,7 +55,7 @@ const EXIT_STATUS: &[(&str, &str)] = &[
     (
         "130, 143",
         "SIGINT or SIGTERM left some of the files that compress was given, or a second one cut the stop short. No file is lost or half done. \
-         Of status --watch: one of the two ended the looking; the agent goes on.",
+         Of status --watch: the signal ended the looking, and not the agent; on the live screen SIGINT is 0.",
     ),
 ];
 
