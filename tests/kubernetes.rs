@@ -2,9 +2,11 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
 use crate::support::skip::present;
@@ -174,6 +176,16 @@ impl Shard {
     }
 }
 
+/// A program in a process group of its own. Dropped, whatever is left of the group is killed: a test that fails leaves nobody behind.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn the_job_gives_each_of_its_pods_one_shard() {
     needs!(tool "python3");
@@ -218,13 +230,14 @@ fn a_pod_of_the_job_ends_as_the_program_does_but_never_well_when_it_was_told_to_
         ended.display(),
         begun.display(),
     );
-    let mut pod = programs::start(shard.command("0", &stand_in).stdin(Stdio::null())).unwrap();
+    let mut command = shard.command("0", &stand_in);
+    let mut pod = Group(programs::start(command.stdin(Stdio::null()).process_group(0)).unwrap());
     let wait_for = |path: &Path| poll(DEADLINE, || path.exists().then_some(())).expect("it comes");
     wait_for(&begun);
-    programs::status(Command::new("kill").arg(pod.id().to_string())).unwrap();
+    programs::status(Command::new("kill").arg(pod.0.id().to_string())).unwrap();
     wait_for(&told);
     fs::write(&go, "").unwrap();
-    let status = poll(DEADLINE, || pod.try_wait().unwrap()).expect("it ends");
+    let status = poll(DEADLINE, || pod.0.try_wait().unwrap()).expect("it ends");
     assert_eq!(status.code(), Some(143));
     assert!(ended.exists(), "the script ended before the program");
 }

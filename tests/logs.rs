@@ -153,7 +153,8 @@ mkdir -p /run/systemd/journal
 echo 0123456789abcdef0123456789abcdef > /run/machine-id
 mount --bind /run/machine-id /etc/machine-id
 mkdir -p /run/log/journal/0123456789abcdef0123456789abcdef
-env -u RUNTIME_DIRECTORY "$2" > "$1/journald.log" 2>&1 &
+# Neither outlives this shell, which a test that fails kills.
+env -u RUNTIME_DIRECTORY setpriv --pdeathsig KILL "$2" > "$1/journald.log" 2>&1 &
 journald=$!
 folder=$1
 shift 2
@@ -162,7 +163,7 @@ until [ -S /run/systemd/journal/socket ] || [ $turns = 300 ]; do
     turns=$((turns + 1))
     sleep 0.1
 done
-"$@"
+setpriv --pdeathsig KILL "$@"
 # It writes what it has got before it ends.
 kill -s TERM $journald
 wait $journald || :
@@ -174,6 +175,7 @@ fn a_real_journal_finds_events_by_kind_and_field() {
     const JOURNALD: &str = "/lib/systemd/systemd-journald";
     needs!(root);
     needs!(tool "unshare");
+    needs!(tool "setpriv");
     needs!(tool "journalctl");
     if !present(JOURNALD, Path::new(JOURNALD).exists()) {
         return;

@@ -54,7 +54,8 @@ const EXIT_STATUS: &[(&str, &str)] = &[
     ("78", "The configuration is wrong."),
     (
         "130, 143",
-        "SIGINT or SIGTERM left some of the files that compress was given, or a second one cut the stop short. No file is lost or half done.",
+        "SIGINT or SIGTERM left some of the files that compress was given, or a second one cut the stop short. No file is lost or half done. \
+         Of status --watch: the signal ended the looking, and not the agent; on the live screen SIGINT is 0.",
     ),
 ];
 
@@ -68,8 +69,12 @@ const FILES: &[(&str, &str)] = &[
         "More of it, read in the order of the names.",
     ),
     (
-        "/run/dwindle/control.sock",
-        "Where status asks the service; $XDG_RUNTIME_DIR/dwindle/control.sock for an agent that a user has started.",
+        "/etc/dwindle/NAME.toml",
+        "The configuration of the service's instance dwindle@NAME, which reads no other.",
+    ),
+    (
+        "/run/dwindle/control.sock, /run/dwindle-NAME/control.sock",
+        "Where status asks the service, and its instance dwindle@NAME; $XDG_RUNTIME_DIR/dwindle/control.sock for an agent that a user has started.",
     ),
 ];
 

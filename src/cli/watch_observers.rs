@@ -35,7 +35,7 @@ fn tell_what_hooks_miss() {
     static TOLD: Once = Once::new();
     TOLD.call_once(|| {
         if let Some(unit) = sandbox::without_network() {
-            info!("hooks have no network in the sandbox of {unit} (RestrictAddressFamilies=, PrivateNetwork=)");
+            info!(name: "hooks-confined", "hooks have no network in the sandbox of {unit} (RestrictAddressFamilies=, PrivateNetwork=)");
         }
     });
 }

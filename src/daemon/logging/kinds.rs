@@ -1,5 +1,6 @@
-//! The kinds of log events: the names that events are given in their macros (`name: "compressed"`), and the number by which a journal finds
-//! all of a kind, whatever their words (`MESSAGE_ID`, systemd.journal-fields(7)). Numbers and names stay; `docs/operations.md` says what each means.
+//! The kinds of log events: the names that events are given in their macros (`name: "compressed"`), by which JSON lines have them (`event`), and
+//! the number by which a journal finds all of a kind, whatever their words (`MESSAGE_ID`, systemd.journal-fields(7)). Numbers and names
+//! stay; `docs/operations.md` says what each means.
 
 /// Sorted. The numbers were drawn once (`systemd-id128 new`), and mean nothing.
 const KINDS: &[(&str, &str)] = &[
@@ -13,6 +14,7 @@ const KINDS: &[(&str, &str)] = &[
     ("hook-failed", "72dd725d72294249b105dd14bca65f68"),
     ("hook-not-run", "2a67ab4ba16e4611ab4af5dccd5da366"),
     ("hook-output", "2a544b0f26724c879037fa028c44900e"),
+    ("hooks-confined", "2d0f50d984da247ec91aecd0cdcb5ad0"),
     ("hooks-done", "0c4460a11e6c4d13a28132a96d4fba81"),
     ("manager", "2ccf73a28cf34ea981df0d38fe0dd6ef"),
     ("metrics", "87deb2ebdf21474cbba3934295c4403c"),
@@ -59,39 +61,93 @@ mod tests {
         assert_eq!(message_id("event src/cli/run.rs:56"), None);
     }
 
-    /// Of each kind there is an event in the source, and a row in the documentation.
+    /// Of each kind there is an event in the source, and a row in the documentation; and each event that is told without being asked for is of
+    /// a kind.
     #[test]
-    fn every_kind_is_logged_and_documented() {
+    fn every_kind_is_logged_and_documented_and_every_event_has_one() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut source = String::new();
-        let mut folders = vec![root.join("src")];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if !path.ends_with("daemon/logging/kinds.rs") {
-                    source += &std::fs::read_to_string(path).unwrap();
-                }
+        let docs = std::fs::read_to_string(root.join("docs/operations.md")).unwrap();
+        let mut logged = BTreeSet::new();
+        for (path, source) in program_sources(root.join("src")) {
+            for (level, name) in events(&source) {
+                let Some(name) = name else {
+                    let detail = matches!(level, "debug" | "trace");
+                    assert!(detail, "{}: an event at level {level} has no name", path.display());
+                    continue;
+                };
+                let known = message_id(&name).is_some();
+                assert!(known, "{}: {name} has no number", path.display());
+                logged.insert(name);
             }
         }
-        let docs = std::fs::read_to_string(root.join("docs/operations.md")).unwrap();
         for (kind, _) in KINDS {
-            assert!(
-                source.contains(&format!("name: \"{kind}\"")),
-                "{kind} is logged nowhere"
-            );
+            assert!(logged.contains(*kind), "{kind} is logged nowhere");
             assert!(
                 docs.contains(&format!("\n| `{kind}` |")),
                 "{kind} is not in docs/operations.md"
             );
         }
-        let named = source
-            .split("!(name: \"")
-            .skip(1)
-            .filter_map(|rest| rest.split('"').next());
-        for name in named {
-            assert!(message_id(name).is_some(), "{name} has no number");
+    }
+
+    #[test]
+    fn events_are_found_in_macros_of_any_layout() {
+        let source = r#"
+            info!(name: "one", field, "words");
+            tracing::warn!(
+                name: "two",
+                "words",
+            );
+            error!("no name: \"three\"");
+            my_info!("no event");
+            if info! { name: "four", "words" } {}
+        "#;
+        let name = |name: &str| Some(name.to_owned());
+        let expected = [
+            ("info", name("one")),
+            ("info", name("four")),
+            ("warn", name("two")),
+            ("error", None),
+        ];
+        assert_eq!(events(source), expected);
+    }
+
+    /// What becomes the program: without tests, which may log what they like.
+    fn program_sources(folder: std::path::PathBuf) -> Vec<(std::path::PathBuf, String)> {
+        let mut sources = Vec::new();
+        let mut folders = vec![folder];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    let program = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+                    sources.push((path, program.to_owned()));
+                }
+            }
         }
+        sources
+    }
+
+    /// The level of each event in a source, and its name if it has one: by level, then in their order.
+    fn events(source: &str) -> Vec<(&'static str, Option<String>)> {
+        let mut events = Vec::new();
+        for level in ["trace", "debug", "info", "warn", "error"] {
+            let mut before = "";
+            for part in source.split(&format!("{level}!")) {
+                // The first part has nothing before it, and a longer macro's name is another one's.
+                let is_event = !before.is_empty()
+                    && !before.ends_with(|last: char| last.is_alphanumeric() || last == '_')
+                    && part.trim_start().starts_with(['(', '{', '[']);
+                if is_event {
+                    let arguments = part.trim_start().get(1..).unwrap_or_default().trim_start();
+                    let name = arguments.strip_prefix("name:").and_then(|rest| rest.split('"').nth(1));
+                    events.push((level, name.map(str::to_owned)));
+                }
+                before = part;
+            }
+        }
+        events
     }
 }

@@ -1,6 +1,7 @@
 //! What happens, as log events: on standard error for people as text and for machines as JSON, or in the journal with each field on its own.
 
 mod journal;
+mod json;
 mod kinds;
 mod observer;
 mod repeats;
@@ -20,6 +21,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
 
 use journal::{Journal, JournalLayer};
+use json::WithKind;
 pub(crate) use observer::LogObserver;
 
 /// What log lines look like.
@@ -128,7 +130,11 @@ where
         Look::Journal => Box::new(JournalLayer { writer }),
         Look::Json => {
             let json = lines_to(writer).json().flatten_event(true);
-            Box::new(json.with_current_span(false).with_span_list(false))
+            Box::new(
+                json.with_current_span(false)
+                    .with_span_list(false)
+                    .map_event_format(WithKind),
+            )
         }
         Look::Text { time: true, color } => Box::new(lines_to(writer).with_ansi(color)),
         Look::Text { time: false, color } => Box::new(lines_to(writer).with_ansi(color).without_time()),

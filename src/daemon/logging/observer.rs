@@ -306,6 +306,7 @@ mod tests {
     fn json_has_the_fields_of_a_file() {
         let event = json(|log| compress(log, "a"));
         assert_eq!(event["level"], "INFO");
+        assert_eq!(event["event"], "compressed");
         assert_eq!(event["message"], "compressed a -> a.gz");
         assert_eq!(event["source"], "/in/a");
         assert_eq!(event["output"], "/in/a.gz");
@@ -325,8 +326,16 @@ mod tests {
 
         let event = json(|log| log.skipped(folder(), "b".as_ref(), &Reason::Empty));
         assert_eq!(event["level"], "DEBUG");
+        assert_eq!(event["event"], "skipped");
         assert_eq!(event["reason"], "empty");
         assert_eq!(event["source"], "/in/b");
+    }
+
+    #[test]
+    fn json_has_no_kind_where_an_event_has_none() {
+        let event = json(|_| tracing::warn!(source = "/in/a", "of a library"));
+        assert_eq!(event["source"], "/in/a");
+        assert_eq!(event.get("event"), None, "{event}");
     }
 
     #[test]
