@@ -502,6 +502,7 @@ fn on_a_terminal_it_is_a_screen_that_is_left_as_it_was() {
         ("\\033", "", "code 0"),
         ("\\003", "", "code 0"),
         ("x", "kill $(cat process);", "code 143"),
+        ("x", "kill -TSTP $(cat process); kill -QUIT $(cat process);", "code 0"),
     ] {
         let output = at_terminal(&inbox.sandbox, keys, meanwhile).finish().expect_code(0);
         let [before, screen, after] = parts(&inbox.sandbox, &output);

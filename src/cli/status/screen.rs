@@ -7,12 +7,14 @@ use std::env;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
+use signal_hook::flag;
 use signal_hook::low_level::pipe;
 
 use crate::daemon::signals::Signal;
@@ -64,11 +66,13 @@ impl Screen {
         }
         let mut screen = Screen {
             keys: None,
-            resized: on_signal(SIGWINCH)?,
-            interrupted: on_signal(SIGINT)?,
-            terminated: on_signal(SIGTERM)?,
-            hung_up: on_signal(SIGHUP)?,
+            resized: on_signals(&[SIGWINCH])?,
+            interrupted: on_signals(&[SIGINT, SIGQUIT])?,
+            terminated: on_signals(&[SIGTERM])?,
+            hung_up: on_signals(&[SIGHUP])?,
         };
+        // Stopped from outside, it would leave a shell with another screen, and keys that are not shown: then rather not at all.
+        flag::register(SIGTSTP, Arc::default())?;
         screen.keys = take_keys();
         write(ENTER)?;
         Ok(Some(screen))
@@ -161,11 +165,13 @@ fn is_leaving() -> bool {
     }
 }
 
-/// Becomes readable when the signal comes, which does nothing else from now on.
-fn on_signal(number: i32) -> io::Result<UnixStream> {
+/// Becomes readable when one of the signals comes, which do nothing else from now on.
+fn on_signals(numbers: &[i32]) -> io::Result<UnixStream> {
     let (receiver, sender) = UnixStream::pair()?;
     receiver.set_nonblocking(true)?;
-    pipe::register(number, sender)?;
+    for number in numbers {
+        pipe::register(*number, sender.try_clone()?)?;
+    }
     Ok(receiver)
 }
 
