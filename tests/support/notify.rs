@@ -1,6 +1,7 @@
 //! A service manager's end of `sd_notify(3)`: a socket that the program is told of, and what the program says there.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -70,8 +71,14 @@ impl Notified {
     pub(crate) fn within(&self, time: Duration) -> Option<String> {
         let mut buffer = [0; 4096];
         self.socket.set_read_timeout(Some(time)).expect("our own socket");
-        let length = self.socket.recv(&mut buffer).ok()?;
-        Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+        loop {
+            match self.socket.recv(&mut buffer) {
+                Ok(length) => return Some(String::from_utf8_lossy(&buffer[..length]).into_owned()),
+                // A wait with a limit is interrupted when the process goes on after it was stopped, handlers or not (signal(7)).
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
+        }
     }
 
     /// Panics unless, but for what was on its way, nothing comes for that long.
