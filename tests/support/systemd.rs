@@ -65,11 +65,12 @@ mkdir -p /etc/dwindle
 while [ $# -gt 0 ]; do
     mount --bind "/run/sandbox/$1" "$2"; shift 2
 done
-for at in /tmp /var/tmp /var/lib/systemd; do mount -t tmpfs -o mode=1777 tmpfs "$at"; done
 umount /run/sandbox
 cp "$packaging"/systemd/*.service /run/systemd/system/
 systemd-sysusers "$packaging/sysusers.d/dwindle.conf"
 systemd-tmpfiles --create "$packaging/tmpfiles.d/dwindle.conf"
+# Last: what is packaged may itself lie below one of them.
+for at in /tmp /var/tmp /var/lib/systemd; do mount -t tmpfs -o mode=1777 tmpfs "$at"; done
 cat >/run/systemd/journald.conf.d/test.conf <<'END'
 [Journal]
 Storage=volatile
