@@ -9,39 +9,32 @@
 //! Agents for different shards of one folder share its lock, and each has its own shard's for itself: none starts beside one that takes all
 //! files, nor beside one for the same shard.
 //!
-//! A lock is an flock(2) on a file in the runtime directory, so the kernel gives it up when its holder dies, whatever the way. The
-//! file's content is only for the message to whoever is refused.
+//! A lock is a [`LockFile`] in the runtime directory. The file's content is only for the message to whoever is refused.
 
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::{Arc, Weak};
 
 use jiff::Timestamp;
-use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
-use rustix::fs::{flock, fstat, major, minor, mkdir, open, openat, stat, statat, unlinkat};
+use rustix::fs::{Dir, Mode, OFlags, fstat, major, minor, mkdir, open, stat};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::geteuid;
 
 use crate::model::{Error, Escaped, Step};
 use crate::policy::Shard;
+use crate::storage::{LockFile, Sharing, Unlocked};
 
 /// Of the service and its instances, and of root.
 const FOR_SERVICES: &str = "/run/dwindle";
 
 /// What the runtime directory of an instance begins with (`dwindle@NAME.service`).
 const OF_INSTANCES: &str = "/run/dwindle-";
-
-/// Root's number.
-const ROOT: u32 = 0;
-
-/// So much of a lock's content is read, in bytes; a longer list of configurations is cut off.
-const MOST_CONTENT: u64 = 4096;
 
 /// Where the agent keeps what is its own while it runs: the first folder of `$RUNTIME_DIRECTORY` (systemd.exec(5)); for root
 /// `/run/dwindle`; for others `dwindle` in `$XDG_RUNTIME_DIR`, and `/run/dwindle` where that is not set. Whether it is there is not asked.
@@ -101,13 +94,6 @@ struct Lock {
     folder: LockFile,
     /// Of an agent for a shard, which shares the folder's.
     _shard: Option<LockFile>,
-}
-
-#[derive(Debug)]
-struct LockFile {
-    directory: Arc<File>,
-    name: String,
-    file: File,
 }
 
 /// Why the folders are not ours.
@@ -203,11 +189,11 @@ impl Instance {
         content.extend_from_slice(configuration.as_bytes());
         for (name, folders) in names {
             let mut earlier = self.earlier.iter().filter_map(Weak::upgrade);
-            let lock = if let Some(lock) = earlier.find(|lock| lock.folder.name == lock_name(&name, None)) {
+            let lock = if let Some(lock) = earlier.find(|lock| lock.folder.name() == lock_name(&name, None).as_str()) {
                 lock
             } else {
                 let lock = Lock::acquire(&directory, &name, self.shard, &content);
-                Arc::new(lock.map_err(|(name, failed)| failed.of(folders[0], &self.directory, &name))?)
+                Arc::new(lock.map_err(|(name, unlocked)| refused(&name, unlocked, folders[0], &self.directory))?)
             };
             let folders = folders.into_iter().map(Path::to_owned);
             self.locks.extend(folders.map(|folder| (folder, Arc::clone(&lock))));
@@ -223,21 +209,17 @@ impl Lock {
         name: &str,
         shard: Option<Shard>,
         content: &[u8],
-    ) -> Result<Self, (String, Failed)> {
-        let take = |name: String, sharing| match open_locked(directory, &name, sharing) {
-            Ok(file) => Ok(LockFile {
-                directory: Arc::clone(directory),
-                name,
-                file,
-            }),
+    ) -> Result<Self, (String, Unlocked)> {
+        let take = |name: String, sharing| match LockFile::take(directory, OsStr::new(&name), sharing) {
+            Ok(lock) => Ok(lock),
             // Those who share it say nothing in it.
-            Err(Failed::Held(holder)) if holder.is_empty() => Err(holder_of_shard(directory, &name)
-                .map_or((name, Failed::Held(holder)), |(name, holder)| {
-                    (name, Failed::Held(holder))
+            Err(Unlocked::Held(holder)) if holder.is_empty() => Err(holder_of_shard(directory, &name)
+                .map_or((name, Unlocked::Held(holder)), |(name, holder)| {
+                    (name, Unlocked::Held(holder))
                 })),
-            Err(failed) => Err((name, failed)),
+            Err(unlocked) => Err((name, unlocked)),
         };
-        let folder = take(lock_name(name, None), Sharing::of(shard))?;
+        let folder = take(lock_name(name, None), sharing_of(shard))?;
         let Some(shard) = shard else {
             folder.tell(content);
             return Ok(Lock { folder, _shard: None });
@@ -252,112 +234,33 @@ impl Lock {
     }
 }
 
-impl LockFile {
-    fn tell(&self, content: &[u8]) {
-        // It is locked, with or without words: on a full file system the next one is told less.
-        let _ = self.file.set_len(0).and_then(|()| (&self.file).write_all(content));
-    }
+fn sharing_of(shard: Option<Shard>) -> Sharing {
+    shard.map_or(Sharing::Alone, |_| Sharing::WithOthers)
 }
 
-impl Drop for LockFile {
-    fn drop(&mut self) {
-        // While it is locked for us alone, so that it is ours that is removed. One that stays is taken over by the next agent.
-        if retry_on_intr(|| flock(&self.file, FlockOperation::NonBlockingLockExclusive)).is_ok() {
-            let _ = retry_on_intr(|| unlinkat(&self.directory, &self.name, AtFlags::empty()));
-        }
-        let _ = retry_on_intr(|| flock(&self.file, FlockOperation::Unlock));
-    }
-}
-
-/// Who else may have a lock.
-#[derive(Clone, Copy)]
-enum Sharing {
-    Alone,
-    WithOtherShards,
-}
-
-impl Sharing {
-    fn of(shard: Option<Shard>) -> Self {
-        shard.map_or(Sharing::Alone, |_| Sharing::WithOtherShards)
-    }
-
-    fn operation(self) -> FlockOperation {
-        match self {
-            Sharing::Alone => FlockOperation::NonBlockingLockExclusive,
-            Sharing::WithOtherShards => FlockOperation::NonBlockingLockShared,
-        }
-    }
-}
-
-/// Why one lock could not be had.
-enum Failed {
-    Held(OsString),
-    NotOurs(&'static str),
-    Call(Errno),
-}
-
-impl Failed {
-    fn of(self, folder: &Path, directory: &Path, name: &str) -> Refused {
-        let lock = directory.join(name);
-        match self {
-            Failed::Held(content) => Refused::Held {
-                folder: folder.to_owned(),
-                content,
-                lock,
-            },
-            Failed::NotOurs(why) => Refused::NotOurs { lock, why },
-            Failed::Call(errno) => no_directory(directory, reason(errno)),
-        }
-    }
-}
-
-/// Opens or makes the lock file, and locks it.
-fn open_locked(directory: &File, name: &str, sharing: Sharing) -> Result<File, Failed> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let owner = retry_on_intr(|| fstat(directory)).map_err(Failed::Call)?.st_uid;
-    let user = geteuid().as_raw();
-    // Each further round follows the end of another holder, which has removed its file after we had opened it.
-    loop {
-        let file = match retry_on_intr(|| openat(directory, name, flags, Mode::RUSR | Mode::WUSR)) {
-            Ok(file) => File::from(file),
-            Err(Errno::LOOP) => return Err(Failed::NotOurs("it is a symbolic link")),
-            Err(Errno::ISDIR) => return Err(Failed::NotOurs("it is a folder")),
-            Err(errno) => return Err(Failed::Call(errno)),
-        };
-        let status = retry_on_intr(|| fstat(&file)).map_err(Failed::Call)?;
-        if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
-            return Err(Failed::NotOurs("it is no regular file"));
-        }
-        // Root starts agents by hand in the directory of the service, which has a user of its own.
-        if ![user, owner, ROOT].contains(&status.st_uid) {
-            return Err(Failed::NotOurs("it belongs to another user"));
-        }
-        match retry_on_intr(|| flock(&file, sharing.operation())) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(Failed::Held(content_of(&file))),
-            Err(errno) => return Err(Failed::Call(errno)),
-        }
-        match retry_on_intr(|| statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)) {
-            Ok(named) if is_same(&named, &status) && status.st_uid == user => return Ok(file),
-            // The other user's agent is dead: its file gives way to one of our own.
-            Ok(named) if is_same(&named, &status) => {
-                retry_on_intr(|| unlinkat(directory, name, AtFlags::empty())).map_err(Failed::Call)?;
-            }
-            Ok(_) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(Failed::Call(errno)),
-        }
+/// A lock by this name that could not be had.
+fn refused(name: &str, unlocked: Unlocked, folder: &Path, directory: &Path) -> Refused {
+    let lock = directory.join(name);
+    match unlocked {
+        Unlocked::Held(content) => Refused::Held {
+            folder: folder.to_owned(),
+            content,
+            lock,
+        },
+        Unlocked::NotOurs(why) => Refused::NotOurs { lock, why },
+        Unlocked::Call(errno) => no_directory(directory, reason(errno)),
     }
 }
 
 /// One of the agents that share a folder's lock, by the lock of its shard: that one's name and content. Nothing where that cannot be told.
-fn holder_of_shard(directory: &File, lock: &str) -> Option<(String, OsString)> {
+fn holder_of_shard(directory: &Arc<File>, lock: &str) -> Option<(String, OsString)> {
     let of_shards = format!("{}-shard-", lock.strip_suffix(".lock")?);
     let names = Dir::read_from(directory).ok()?.flatten();
     let mut names = names.filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned));
     names.find_map(|name| {
         name.strip_prefix(&of_shards)?;
-        match open_locked(directory, &name, Sharing::WithOtherShards) {
-            Err(Failed::Held(content)) => Some((name, content)),
+        match LockFile::take(directory, OsStr::new(&name), Sharing::WithOthers) {
+            Err(Unlocked::Held(content)) => Some((name, content)),
             _ => None,
         }
     })
@@ -434,17 +337,6 @@ fn no_directory(directory: &Path, why: String) -> Refused {
 
 fn reason(errno: Errno) -> String {
     io::Error::from(errno).to_string()
-}
-
-fn is_same(one: &Stat, other: &Stat) -> bool {
-    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
-}
-
-fn content_of(file: &File) -> OsString {
-    let mut content = Vec::new();
-    // What cannot be read is missing in the message, no more.
-    let _ = file.take(MOST_CONTENT).read_to_end(&mut content);
-    OsString::from_vec(content)
 }
 
 fn holder_in(content: &OsStr) -> String {

@@ -1,4 +1,5 @@
-//! Floor 2: every system call on a watched file, relative to a folder that is held open. All of it blocks.
+//! Floor 2: every system call on a watched file, relative to a folder that is held open; and the locks that keep two agents apart. All of it
+//! blocks.
 //!
 //! A watched folder may belong to somebody who wants our privileges: no symbolic link is followed, no mount is crossed, nothing waits
 //! on a FIFO, and what is decided about a file is decided on its descriptor.
@@ -20,6 +21,8 @@ mod keep;
 mod leasable;
 mod lease;
 mod lock;
+#[cfg(feature = "cli")]
+mod lock_file;
 mod marker;
 mod metadata;
 mod original;
@@ -56,6 +59,8 @@ pub(crate) use give_up::GiveUp;
 pub(crate) use inspect::inspect;
 #[cfg(feature = "config")]
 pub(crate) use leasable::lease_obstacle;
+#[cfg(feature = "cli")]
+pub(crate) use lock_file::{LockFile, Sharing, Unlocked};
 pub(crate) use marker::Marker;
 pub(crate) use place::{Place, Places};
 pub(crate) use ready::{Candidate, Look, Rules, look};

@@ -35,12 +35,12 @@ impl Status {
     }
 
     /// Of an open file or folder.
-    pub(super) fn of(file: impl AsFd) -> rustix::io::Result<Self> {
+    pub(crate) fn of(file: impl AsFd) -> rustix::io::Result<Self> {
         Self::ask(file, c"", AtFlags::EMPTY_PATH)
     }
 
     /// Of one name in a folder; of a symbolic link itself.
-    pub(super) fn of_name(folder: impl AsFd, name: impl rustix::path::Arg + Copy) -> rustix::io::Result<Self> {
+    pub(crate) fn of_name(folder: impl AsFd, name: impl rustix::path::Arg + Copy) -> rustix::io::Result<Self> {
         Self::ask(folder, name, AtFlags::SYMLINK_NOFOLLOW)
     }
 

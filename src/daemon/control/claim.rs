@@ -1,21 +1,21 @@
 //! Making the control socket, and taking it away again.
 //!
-//! Who has the lock file beside the socket, `NAME.lock`, has the socket's name. The kernel gives the lock up when its holder dies, so a
-//! socket that is there beside a free lock is a dead agent's and may go, and two agents that start at once cannot take each other's away.
+//! Who has the [lock file](LockFile) beside the socket, `NAME.lock`, has the socket's name. A socket that is there beside a free lock is a dead
+//! agent's and may go, and two agents that start at once cannot take each other's away.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Gid, Mode, OFlags, Stat};
-use rustix::fs::{chmod, chownat, flock, fstat, open, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, chmod, chownat, open, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with};
-use rustix::process::geteuid;
 
 use crate::model::Escaped;
+use crate::storage::{LockFile, Sharing, Status, Unlocked};
 
 /// A socket's path has room for so many bytes (unix(7)).
 const LONGEST_PATH: usize = 107;
@@ -34,8 +34,8 @@ pub(crate) struct Socket {
     listener: UnixListener,
     path: PathBuf,
     /// What we have bound, should something else have the name one day.
-    bound: Stat,
-    _lock: Lock,
+    bound: Status,
+    _lock: LockFile,
 }
 
 /// Why there is no socket.
@@ -79,7 +79,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         let named = named(&self.path).ok().flatten();
-        if named.is_some_and(|named| is_same(&named, &self.bound)) {
+        if named.is_some_and(|named| named.fingerprint.same_inode(&self.bound.fingerprint)) {
             let _ = unlink(&self.path);
         }
     }
@@ -103,7 +103,7 @@ fn claim(path: &Path) -> Result<Socket, Refused> {
             "its path has {length} bytes, and no more than {LONGEST_PATH} are possible"
         ))
     })?;
-    let lock = Lock::take(path)?;
+    let lock = lock(path)?;
     make_way(path, &address)?;
     let socket = new_socket()?;
     bind(&socket, &address)?;
@@ -127,11 +127,11 @@ fn claim(path: &Path) -> Result<Socket, Refused> {
 }
 
 /// The socket's file, so that its rights are given to it and to nothing else: who may write to the folder could put a link in its place.
-fn open_socket(path: &Path) -> Result<(OwnedFd, Stat), Refused> {
+fn open_socket(path: &Path) -> Result<(OwnedFd, Status), Refused> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = retry_on_intr(|| open(path, flags, Mode::empty()))?;
-    let found = fstat(&file)?;
-    if FileType::from_raw_mode(found.st_mode) != FileType::Socket {
+    let found = Status::of(&file)?;
+    if found.kind != FileType::Socket {
         return Err(Refused::Failed("something else has taken its name".to_owned()));
     }
     Ok((file, found))
@@ -140,7 +140,7 @@ fn open_socket(path: &Path) -> Result<(OwnedFd, Stat), Refused> {
 /// Removes the socket of an agent that is dead.
 fn make_way(path: &Path, address: &SocketAddrUnix) -> Result<(), Refused> {
     let Some(found) = named(path)? else { return Ok(()) };
-    if FileType::from_raw_mode(found.st_mode) != FileType::Socket {
+    if found.kind != FileType::Socket {
         return Err(Refused::Failed(
             "something else than a socket has its name: look at it, and remove it".to_owned(),
         ));
@@ -154,59 +154,26 @@ fn make_way(path: &Path, address: &SocketAddrUnix) -> Result<(), Refused> {
     }
 }
 
-/// The lock file, locked. Dropped, it is gone.
-#[derive(Debug)]
-struct Lock {
-    path: PathBuf,
-    file: File,
-}
-
-impl Lock {
-    fn take(socket: &Path) -> Result<Self, Refused> {
-        let mut path = socket.as_os_str().to_owned();
-        path.push(".lock");
-        let path = PathBuf::from(path);
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(Errno::ISDIR.into());
-        };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = retry_on_intr(|| open(folder, flags, Mode::empty())).map_err(|errno| match errno {
-            Errno::NOENT => Refused::Failed("the folder that it would be in is not there".to_owned()),
-            errno => errno.into(),
-        })?;
-        let owner = fstat(&folder)?.st_uid;
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        // Each further round follows the end of another holder, which has removed its file after we had opened it.
-        loop {
-            let file = File::from(retry_on_intr(|| openat(&folder, name, flags, Mode::RUSR | Mode::WUSR))?);
-            let status = fstat(&file)?;
-            let is_regular = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile;
-            if !is_regular || ![geteuid().as_raw(), owner, 0].contains(&status.st_uid) {
-                let why = format!(
-                    "{} is no lock file of an agent here: look at it, and remove it",
-                    Escaped(&path)
-                );
-                return Err(Refused::Failed(why));
-            }
-            match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
-                Ok(()) => {}
-                Err(Errno::WOULDBLOCK) => return Err(Refused::Taken),
-                Err(errno) => return Err(errno.into()),
-            }
-            if named(&path)?.is_some_and(|named| is_same(&named, &status)) {
-                return Ok(Lock { path, file });
-            }
-        }
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // While it is still locked, so that it is ours that is removed.
-        let _ = unlink(&self.path);
-        let _ = retry_on_intr(|| flock(&self.file, FlockOperation::Unlock));
-    }
+/// Has the socket's name for us.
+fn lock(socket: &Path) -> Result<LockFile, Refused> {
+    let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
+        return Err(Errno::ISDIR.into());
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = retry_on_intr(|| open(folder, flags, Mode::empty())).map_err(|errno| match errno {
+        Errno::NOENT => Refused::Failed("the folder that it would be in is not there".to_owned()),
+        errno => errno.into(),
+    })?;
+    let mut name = name.to_owned();
+    name.push(".lock");
+    LockFile::take(&Arc::new(File::from(opened)), &name, Sharing::Alone).map_err(|unlocked| match unlocked {
+        Unlocked::Held(_) => Refused::Taken,
+        Unlocked::NotOurs(why) => Refused::Failed(format!(
+            "{} is no lock file of an agent here: {why}. Look at it, and remove it",
+            Escaped(&folder.join(&name))
+        )),
+        Unlocked::Call(errno) => errno.into(),
+    })
 }
 
 fn new_socket() -> Result<OwnedFd, Errno> {
@@ -215,8 +182,8 @@ fn new_socket() -> Result<OwnedFd, Errno> {
 }
 
 /// What has the name, no link followed.
-fn named(path: &Path) -> Result<Option<Stat>, Errno> {
-    match retry_on_intr(|| statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)) {
+fn named(path: &Path) -> Result<Option<Status>, Errno> {
+    match Status::of_name(CWD, path) {
         Ok(found) => Ok(Some(found)),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno),
@@ -225,10 +192,6 @@ fn named(path: &Path) -> Result<Option<Stat>, Errno> {
 
 fn unlink(path: &Path) -> Result<(), Errno> {
     retry_on_intr(|| unlinkat(CWD, path, AtFlags::empty()))
-}
-
-fn is_same(one: &Stat, other: &Stat) -> bool {
-    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 }
 
 /// The group's number, as group(5) has it. What only a directory service knows of is not asked for.
@@ -247,6 +210,7 @@ fn group() -> Option<Gid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::process::geteuid;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     use std::os::unix::net::UnixStream;
     use tempfile::TempDir;

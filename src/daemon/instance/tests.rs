@@ -222,7 +222,7 @@ fn what_is_locked_still_has_its_name_among_many_that_come_and_go() {
                     match lock(&directory, &[&a]) {
                         Ok(held) => {
                             let named = fs::metadata(&path).map(|file| file.ino()).ok();
-                            let locked = held.locks[&a].folder.file.metadata().map(|file| file.ino());
+                            let locked = held.locks[&a].folder.file().metadata().map(|file| file.ino());
                             assert_eq!(named, locked.ok());
                             times += 1;
                         }
