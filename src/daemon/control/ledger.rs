@@ -1,8 +1,6 @@
 //! What is in work, and what failed of late: the part of a status that the agent itself does not keep.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::fs;
-use std::io::ErrorKind;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,19 +8,16 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::failures::{Failures, gone};
 use super::rate::Rate;
-use super::status::{Counters, Failed, InWork, Mode, State, Status, WatchCondition, WatchStatus};
+use super::status::{Counters, InWork, Mode, State, Status, WatchCondition, WatchStatus};
 use crate::agent::{Snapshot, WatchState};
 use crate::model::{Error, Escaped, Failure, Observer, Reason, Success};
 
-/// So many failures are kept, each of another file.
-const MOST_FAILURES: usize = 10;
 /// So many files in work are told.
 const MOST_FILES: usize = 64;
 /// So many watches are told.
 const MOST_WATCHES: usize = 256;
-/// A retry that is due for longer is under way, or does not come, since its file is not there any more.
-const LONGEST_OVERDUE: Duration = Duration::from_secs(60);
 
 /// Hears what happens, and keeps what a person will ask. Bounded: files in work by the agent's own limits, the rest here.
 pub(crate) struct Ledger {
@@ -40,8 +35,7 @@ struct Entries {
     rate: Rate,
     /// By their whole paths.
     in_work: HashMap<PathBuf, Progress>,
-    /// The oldest first.
-    failures: VecDeque<Entry>,
+    failures: Failures,
     /// What was the matter last with a watched folder.
     troubles: HashMap<PathBuf, String>,
 }
@@ -52,22 +46,6 @@ struct Progress {
     begun: Instant,
     bytes: u64,
     done: u64,
-}
-
-struct Entry {
-    folder: PathBuf,
-    /// The whole path.
-    path: PathBuf,
-    step: &'static str,
-    reason: String,
-    errno: Option<i32>,
-    class: &'static str,
-    failed: Instant,
-    at: Timestamp,
-    tries: u64,
-    retry: Option<Instant>,
-    given_up: bool,
-    moved_to: Option<PathBuf>,
 }
 
 impl Ledger {
@@ -98,7 +76,9 @@ impl Ledger {
     /// still.
     pub(super) fn status(&self, snapshot: &Snapshot) -> Status {
         let moment = Instant::now();
-        let gone = self.gone(snapshot, moment);
+        let looked_for = self.entries().failures.to_be_looked_for(snapshot, moment);
+        // Without the lock, which the agent waits for.
+        let gone = gone(looked_for);
         let uptime = moment.saturating_duration_since(self.began);
         let mut entries = self.entries();
         entries
@@ -108,8 +88,6 @@ impl Ledger {
         let watches = snapshot.watches.iter().take(MOST_WATCHES);
         let (files, files_left_out) = entries.files(moment);
         let bytes_per_second = entries.rate.per_second(uptime);
-        let failures = entries.failures.iter().rev();
-        let failures = failures.filter(|entry| entry.is_of_now(snapshot, moment) && !gone.contains(entry.place()));
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: process::id(),
@@ -134,26 +112,8 @@ impl Ledger {
             watches_left_out: snapshot.watches.len().saturating_sub(MOST_WATCHES),
             files,
             files_left_out,
-            failures: failures.map(|entry| entry.told(moment)).collect(),
+            failures: entries.failures.told(snapshot, &gone, moment),
         }
-    }
-
-    /// Where files that failed were, and nothing is any more. Not looked for where a folder is polled: its file system may be one that does
-    /// not answer. Nor where a retry will tell.
-    fn gone(&self, snapshot: &Snapshot, now: Instant) -> HashSet<PathBuf> {
-        let is_native = |folder: &Path| {
-            let mut watches = snapshot.watches.iter();
-            watches.any(|watch| watch.native && watch.path == folder)
-        };
-        let looked_for: Vec<PathBuf> = self
-            .entries()
-            .failures
-            .iter()
-            .filter(|entry| entry.retry.is_none_or(|retry| retry < now) && is_native(&entry.folder))
-            .map(|entry| entry.place().to_owned())
-            .collect();
-        // Without the lock, which the agent waits for.
-        looked_for.into_iter().filter(|path| is_gone(path)).collect()
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -202,35 +162,15 @@ impl Observer for Ledger {
     }
 
     fn compressed(&self, folder: &Path, source: &Path, _: &Success<'_>) {
-        self.entries().forget_failure(folder, source);
+        self.entries().failures.forget(folder, source);
     }
 
     fn skipped(&self, folder: &Path, source: &Path, _: &Reason) {
-        self.entries().forget_failure(folder, source);
+        self.entries().failures.forget(folder, source);
     }
 
     fn failed(&self, folder: &Path, source: &Path, failure: &Failure<'_>) {
-        let error = failure.error;
-        let (moment, at) = (Instant::now(), now());
-        let mut entries = self.entries();
-        let earlier = entries.forget_failure(folder, source);
-        if entries.failures.len() == MOST_FAILURES {
-            entries.failures.pop_front();
-        }
-        entries.failures.push_back(Entry {
-            folder: folder.to_owned(),
-            path: folder.join(source),
-            step: error.step().verb(),
-            reason: error.to_string(),
-            errno: error.errno(),
-            class: error.class().as_str(),
-            failed: moment,
-            at,
-            tries: earlier.map_or(0, |entry| entry.tries) + 1,
-            retry: failure.retry_in.and_then(|wait| moment.checked_add(wait)),
-            given_up: failure.given_up,
-            moved_to: failure.moved_to.map(Path::to_owned),
-        });
+        self.entries().failures.note(folder, source, failure);
     }
 
     fn paused(&self, folder: &Path, error: &Error, _: Duration) {
@@ -249,18 +189,6 @@ impl Entries {
             (true, false) => State::Running,
             (false, false) => State::Starting,
         }
-    }
-
-    fn forget_failure(&mut self, folder: &Path, source: &Path) -> Option<Entry> {
-        if self.failures.is_empty() {
-            return None;
-        }
-        let path = folder.join(source);
-        let at = self
-            .failures
-            .iter()
-            .position(|entry| entry.folder == folder && entry.path == path)?;
-        self.failures.remove(at)
     }
 
     /// Those that have still something to compress first, of them those that have been at it longest; and how many there are beyond.
@@ -306,56 +234,20 @@ impl Progress {
     }
 }
 
-impl Entry {
-    /// Where the file is now.
-    fn place(&self) -> &Path {
-        self.moved_to.as_deref().unwrap_or(&self.path)
-    }
-
-    /// Its folder is watched still, and a retry that is announced comes still. Whatever is not, is kept: it may fail anew.
-    fn is_of_now(&self, snapshot: &Snapshot, now: Instant) -> bool {
-        let overdue = self
-            .retry
-            .map_or(Duration::ZERO, |retry| now.saturating_duration_since(retry));
-        overdue <= LONGEST_OVERDUE && snapshot.watches.iter().any(|watch| watch.path == self.folder)
-    }
-
-    fn told(&self, now: Instant) -> Failed {
-        Failed {
-            path: Escaped(&self.path).to_string(),
-            watch: Escaped(&self.folder).to_string(),
-            step: self.step.to_owned(),
-            reason: self.reason.clone(),
-            errno: self.errno,
-            class: self.class.to_owned(),
-            at: self.at.to_string(),
-            seconds_ago: seconds(now.saturating_duration_since(self.failed)),
-            tries: self.tries,
-            retry_in_seconds: self.retry.map(|retry| seconds(retry.saturating_duration_since(now))),
-            given_up: self.given_up,
-            moved_to: self.moved_to.as_deref().map(|path| Escaped(path).to_string()),
-        }
-    }
-}
-
-fn is_gone(path: &Path) -> bool {
-    fs::symlink_metadata(path)
-        .is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
-}
-
 /// To the second: more says nothing to a person.
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default()
 }
 
 /// With milliseconds.
-fn seconds(time: Duration) -> f64 {
+pub(super) fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::control::failures::MOST_FAILURES;
     use crate::model::Step;
 
     const FOLDER: &str = "/srv/inbox";
@@ -381,10 +273,7 @@ mod tests {
     }
 
     fn fail(ledger: &Ledger, name: &str, retry_in: Option<Duration>) {
-        fail_in(Path::new(FOLDER), ledger, name, retry_in);
-    }
-
-    fn fail_in(folder: &Path, ledger: &Ledger, name: &str, retry_in: Option<Duration>) {
+        let folder = Path::new(FOLDER);
         let error = Error::new(Step::Open, folder.join(name), std::io::Error::from_raw_os_error(13));
         let failure = Failure {
             retry_in,
@@ -454,42 +343,6 @@ mod tests {
         ledger.skipped(Path::new("/other"), Path::new("12"), &Reason::Empty);
         let told = status(&ledger);
         assert_eq!((told.failures.len(), &*told.failures[0].path), (9, "/srv/inbox/12"));
-    }
-
-    #[test]
-    fn a_failure_is_told_while_its_watch_its_file_and_its_retry_are_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
-        let ledger = ledger();
-        let names = |snapshot: &Snapshot| -> Vec<String> {
-            let name = |failure: Failed| failure.path.rsplit('/').next().unwrap().to_owned();
-            ledger.status(snapshot).failures.into_iter().map(name).collect()
-        };
-        let is_due = Some(Duration::ZERO);
-        fs::write(folder.join("stays"), "").unwrap();
-        fail_in(folder, &ledger, "gone", None);
-        fail_in(folder, &ledger, "gone-before-its-retry", is_due);
-        fail_in(folder, &ledger, "stays", is_due);
-        fail_in(folder, &ledger, "waits", Some(Duration::from_secs(3600)));
-        let (native, polled) = (watching(folder, true), watching(folder, false));
-        assert_eq!(names(&native), ["waits", "stays"]);
-        assert_eq!(names(&polled), ["waits", "stays", "gone-before-its-retry", "gone"]);
-        assert_eq!(names(&watching(Path::new("/other"), true)), [""; 0], "it is taken out");
-        for entry in &mut ledger.entries().failures {
-            entry.retry = entry.retry.and_then(|retry| retry.checked_sub(LONGEST_OVERDUE));
-        }
-        assert_eq!(names(&polled), ["waits", "gone"]);
-        // Moved aside, it is looked for there.
-        let error = Error::new(Step::Open, folder.join("bad"), std::io::Error::from_raw_os_error(5));
-        let moved_to = folder.join("failed");
-        let failure = Failure {
-            moved_to: Some(&moved_to),
-            ..Failure::of(&error)
-        };
-        ledger.failed(folder, Path::new("bad"), &failure);
-        assert_eq!(names(&native), ["waits"]);
-        fs::write(&moved_to, "").unwrap();
-        assert_eq!(names(&native), ["bad", "waits"]);
     }
 
     #[test]

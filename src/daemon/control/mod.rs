@@ -6,9 +6,11 @@
 mod claim;
 mod client;
 mod connection;
+mod failures;
 mod ledger;
 mod protocol;
 mod rate;
+mod responder;
 mod server;
 mod status;
 
