@@ -241,6 +241,22 @@ mod tests {
         Publication::new(wanted, runtime, &hooks).unwrap().unwrap()
     }
 
+    /// Of a textfile, on a runtime that hurries, or hangs.
+    fn hurried(textfile: &Path, hangs: bool) -> (Arc<Hurried>, Publication) {
+        let hurried = Arc::new(Hurried {
+            inner: Smol::new().unwrap(),
+            slept: Mutex::default(),
+            hangs,
+        });
+        let runtime: Arc<dyn Runtime> = Arc::clone(&hurried) as _;
+        let wanted = config::Metrics {
+            textfile: Some(textfile.to_owned()),
+            listen: None,
+        };
+        let publication = publication(&wanted, &runtime);
+        (hurried, publication)
+    }
+
     fn agent() -> Agent {
         block_on(Agent::builder().runtime(Arc::new(Smol::new().unwrap())).start()).unwrap()
     }
@@ -277,17 +293,7 @@ mod tests {
     fn the_file_is_written_soon_after_something_is_counted_and_then_not_for_a_while() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dwindle.prom");
-        let hurried = Arc::new(Hurried {
-            inner: Smol::new().unwrap(),
-            slept: Mutex::default(),
-            hangs: false,
-        });
-        let runtime: Arc<dyn Runtime> = Arc::clone(&hurried) as _;
-        let wanted = config::Metrics {
-            textfile: Some(path.clone()),
-            listen: None,
-        };
-        let publication = publication(&wanted, &runtime);
+        let (hurried, publication) = hurried(&path, false);
         kept(&publication, || {
             wait_for(|| path.exists());
             assert!(hurried.slept.lock().unwrap().is_empty());
@@ -306,17 +312,7 @@ mod tests {
     fn a_file_that_cannot_be_written_is_tried_again_though_nothing_happens() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("later/dwindle.prom");
-        let hurried = Arc::new(Hurried {
-            inner: Smol::new().unwrap(),
-            slept: Mutex::default(),
-            hangs: false,
-        });
-        let runtime: Arc<dyn Runtime> = Arc::clone(&hurried) as _;
-        let wanted = config::Metrics {
-            textfile: Some(path.clone()),
-            listen: None,
-        };
-        let publication = publication(&wanted, &runtime);
+        let (hurried, publication) = hurried(&path, false);
         kept(&publication, || {
             wait_for(|| hurried.slept.lock().unwrap().len() > 2);
             std::fs::create_dir(folder.path().join("later")).unwrap();
@@ -328,17 +324,8 @@ mod tests {
     #[test]
     fn a_file_system_that_does_not_answer_holds_up_the_end_for_seconds_only() {
         let folder = tempfile::tempdir().unwrap();
-        let hurried = Arc::new(Hurried {
-            inner: Smol::new().unwrap(),
-            slept: Mutex::default(),
-            hangs: true,
-        });
-        let runtime: Arc<dyn Runtime> = Arc::clone(&hurried) as _;
-        let wanted = config::Metrics {
-            textfile: Some(folder.path().join("dwindle.prom")),
-            listen: None,
-        };
-        block_on(publication(&wanted, &runtime).ended(&Report::default()));
+        let (hurried, publication) = hurried(&folder.path().join("dwindle.prom"), true);
+        block_on(publication.ended(&Report::default()));
         assert_eq!(*hurried.slept.lock().unwrap(), [LONGEST_LAST_WRITE]);
     }
 
