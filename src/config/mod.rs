@@ -8,7 +8,6 @@ mod advice;
 mod beside_logrotate;
 mod diagnostic;
 mod file;
-mod links;
 mod load;
 mod logrotate;
 mod metrics;

@@ -4,26 +4,20 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
-use super::diagnostic::Diagnostic;
-use super::file::Entry;
+use super::folders::folders;
+use super::{Diagnostic, Entry};
 use crate::model::Escaped;
 
 /// On the way from the watched folder on no symbolic link is followed, not even to a folder: the watch would not begin.
 pub(super) fn check_links(entry: &Entry) -> Vec<Diagnostic> {
-    let watch = &entry.watch;
-    let folders = [
-        ("output-dir", &watch.output_dir, &entry.output_dir),
-        ("done-dir", &watch.done_dir, &entry.done_dir),
-        ("failed-dir", &watch.failed_dir, &entry.failed_dir),
-    ];
-    let warn = |(key, folder, place): (&str, &Option<PathBuf>, &Option<Range<usize>>)| {
-        let link = link_on_the_way(&watch.path, folder.as_ref()?)?;
+    let warn = |(key, folder, place): (&str, &Path, Range<usize>)| {
+        let link = link_on_the_way(&entry.watch.path, folder)?;
         let message = format!("`{key}` cannot be used");
         let label = format!("{} is a symbolic link: the watch would not begin", Escaped(&link));
-        let warning = entry.document.warning(place.clone()?, message).with_label(label);
+        let warning = entry.document.warning(place, message).with_label(label);
         Some(warning.with_help("name the folder that it leads to, or one that is none"))
     };
-    folders.into_iter().filter_map(warn).collect()
+    folders(entry).filter_map(warn).collect()
 }
 
 /// The first link on the way to a folder that is opened step by step from the watched one on; one that is named by its whole path, or with
