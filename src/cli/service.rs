@@ -209,6 +209,8 @@ impl Observer for Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::io::retry_on_intr;
+    use rustix::net::{RecvFlags, recv};
     use std::fs;
     use std::os::unix::net::UnixDatagram;
     use std::sync::Condvar;
@@ -337,8 +339,9 @@ mod tests {
     fn is_alive_within(socket: &UnixDatagram, time: Duration) -> bool {
         let mut buffer = [0; 256];
         socket.set_read_timeout(Some(time)).unwrap();
-        let length = socket.recv(&mut buffer);
-        length.is_ok_and(|length| {
+        // A wait with a limit is interrupted when the process goes on after it was stopped (signal(7)).
+        let length = retry_on_intr(|| recv(socket, &mut buffer, RecvFlags::empty()));
+        length.is_ok_and(|(length, _)| {
             assert_eq!(&buffer[..length], b"WATCHDOG=1\n");
             true
         })
