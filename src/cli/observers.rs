@@ -9,84 +9,74 @@ use crate::model::{Error, Failure, Observer, Reason, Report, Success, Surplus};
 /// Tells each of them, in this order.
 pub(crate) struct Observers(pub(crate) Vec<Arc<dyn Observer>>);
 
+impl Observers {
+    fn each(&self, tell: impl Fn(&dyn Observer)) {
+        self.0.iter().for_each(|observer| tell(&**observer));
+    }
+}
+
 impl Observer for Observers {
     fn watching(&self, folder: &Path, native: bool, why: Option<&str>) {
-        self.0
-            .iter()
-            .for_each(|observer| observer.watching(folder, native, why));
+        self.each(|observer| observer.watching(folder, native, why));
     }
 
     fn folder_lost(&self, folder: &Path, error: &Error, retry_in: Duration) {
-        self.0
-            .iter()
-            .for_each(|observer| observer.folder_lost(folder, error, retry_in));
+        self.each(|observer| observer.folder_lost(folder, error, retry_in));
     }
 
     fn folder_found(&self, folder: &Path) {
-        self.0.iter().for_each(|observer| observer.folder_found(folder));
+        self.each(|observer| observer.folder_found(folder));
     }
 
     fn rescanning(&self, folder: &Path, cause: &'static str) {
-        self.0.iter().for_each(|observer| observer.rescanning(folder, cause));
+        self.each(|observer| observer.rescanning(folder, cause));
     }
 
     fn started(&self, source: &Path, bytes: u64) {
-        self.0.iter().for_each(|observer| observer.started(source, bytes));
+        self.each(|observer| observer.started(source, bytes));
     }
 
     fn progress(&self, source: &Path, bytes: u64) {
-        self.0.iter().for_each(|observer| observer.progress(source, bytes));
+        self.each(|observer| observer.progress(source, bytes));
     }
 
     fn ended(&self, source: &Path) {
-        self.0.iter().for_each(|observer| observer.ended(source));
+        self.each(|observer| observer.ended(source));
     }
 
     fn compressed(&self, folder: &Path, source: &Path, success: &Success<'_>) {
-        self.0
-            .iter()
-            .for_each(|observer| observer.compressed(folder, source, success));
+        self.each(|observer| observer.compressed(folder, source, success));
     }
 
     fn withdrawn(&self, folder: &Path, source: &Path, output: &Path) {
-        self.0
-            .iter()
-            .for_each(|observer| observer.withdrawn(folder, source, output));
+        self.each(|observer| observer.withdrawn(folder, source, output));
     }
 
     fn skipped(&self, folder: &Path, source: &Path, reason: &Reason) {
-        self.0
-            .iter()
-            .for_each(|observer| observer.skipped(folder, source, reason));
+        self.each(|observer| observer.skipped(folder, source, reason));
     }
 
     fn failed(&self, folder: &Path, source: &Path, failure: &Failure<'_>) {
-        self.0
-            .iter()
-            .for_each(|observer| observer.failed(folder, source, failure));
+        self.each(|observer| observer.failed(folder, source, failure));
     }
 
     fn removed(&self, folder: &Path, output: &Path, surplus: Surplus) {
-        self.0
-            .iter()
-            .for_each(|observer| observer.removed(folder, output, surplus));
+        self.each(|observer| observer.removed(folder, output, surplus));
     }
 
     fn paused(&self, folder: &Path, error: &Error, retry_in: Duration) {
-        self.0
-            .iter()
-            .for_each(|observer| observer.paused(folder, error, retry_in));
+        self.each(|observer| observer.paused(folder, error, retry_in));
     }
 
     fn warning(&self, message: &str) {
-        self.0.iter().for_each(|observer| observer.warning(message));
+        self.each(|observer| observer.warning(message));
     }
 
     fn draining(&self, pending: usize) {
-        self.0.iter().for_each(|observer| observer.draining(pending));
+        self.each(|observer| observer.draining(pending));
     }
 
     fn finished(&self, report: &Report) {
-        self.0.iter().for_each(|observer| observer.finished(report));
+        self.each(|observer| observer.finished(report));
     }
 }
