@@ -73,6 +73,7 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="less data, fewer and shorter runs: a first look, no verdict")
     parser.add_argument("--runs", type=int, help=f"runs of each side (default: {Scale.runs}; with --quick {QUICK.runs})")
     parser.add_argument("--folder", type=pathlib.Path, default=target, help="where the data is put, 6 GB at most (default: target)")
+    parser.add_argument("--no-images", action="store_true", help="new folders on the disk itself, not new file systems in a file on it")
     parser.add_argument("--report", type=pathlib.Path, default=target / "versus.md", help="default: target/versus.md")
     parser.add_argument("--dwindle", type=pathlib.Path, default=target / "release/dwindle", help="the binary to measure")
     options = parser.parse_args()
@@ -87,7 +88,8 @@ def measure(options, scratch):
     scale = QUICK if options.quick else Scale()
     scale.runs = options.runs or scale.runs
     processors = machine.use_two_processors()
-    place = places.Images(scratch) if places.Images.usable(scratch) else places.Folders(scratch)
+    images = not options.no_images and places.Images.usable(scratch)
+    place = places.Images(scratch) if images else places.Folders(scratch)
     peers, data = Peers(scratch), Data()
     described = [*machine.describe(processors, scratch, place, options.dwindle), ("data", data.description), *peers.versions.items()]
     described.append(("least memory that is told", f"{machine.least_memory(scratch):.0f} MiB, by which each program is started"))

@@ -70,7 +70,7 @@ def unmount(mount_point):
 class Folders:
     """Fresh folders in the file system that is there."""
 
-    description = "a new folder for each run (new file systems need root and mkfs.ext4)"
+    description = "a new folder for each run in the file system that is there"
 
     def __init__(self, scratch):
         self.folder = scratch / "folder"
