@@ -210,3 +210,35 @@ fn a_bit_that_flips_after_reading_is_noticed() {
         assert!(result.is_err(), "last: {last}");
     }
 }
+
+/// Lines of which each is the same but for a number.
+fn alike(length: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(5);
+    let same = ".".repeat(length);
+    let line = |_| format!("{same} {:05}\n", random.u32(..100_000)).into_bytes();
+    (0..4000).flat_map(line).collect()
+}
+
+#[test]
+fn what_is_redundant_is_compressed_by_a_slower_level() {
+    let mut levels = std::collections::BTreeSet::new();
+    for length in 0..100 {
+        let content = alike(length);
+        let times = content.len() / stream(5, &content).len();
+        let expected = match times {
+            0..18 => 5,
+            18..20 => 6,
+            _ => 7,
+        };
+        let mut data = Vec::new();
+        let block = Block {
+            before: &[],
+            bytes: &content,
+            last: true,
+        };
+        engine(6).deflate(&block, &mut data).unwrap();
+        assert!(data == stream(expected, &content), "{length} alike, {times} times smaller");
+        levels.insert(expected);
+    }
+    assert_eq!(levels.len(), 3);
+}
