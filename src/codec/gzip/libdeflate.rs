@@ -13,10 +13,11 @@ use libdeflater::{CompressionLvl, Compressor, Decompressor};
 /// The library's level for each of ours: the fastest whose outputs are smaller than gzip's on logs (docs/performance.md).
 const LEVELS: [i32; 9] = [1, 1, 1, 3, 5, 5, 6, 7, 8];
 
-/// The same for what is redundant, the more of it the lower: each with how many times smaller that gets by the level above. The fast levels
-/// take the first long match for good, which costs much where most are long.
-const LEVELS_FOR_REDUNDANT: [(usize, [i32; 9]); 2] =
-    [(20, [3, 3, 3, 3, 5, 7, 7, 8, 8]), (18, [3, 3, 3, 3, 5, 6, 7, 8, 8])];
+/// The same for what is very redundant. The fast levels take the first long match for good, which costs much where most are long.
+const LEVELS_FOR_REDUNDANT: [i32; 9] = [3, 3, 3, 3, 5, 7, 7, 8, 8];
+
+/// What gets this many times smaller is very redundant.
+const REDUNDANT: usize = 20;
 
 /// Blocks shorter than this the library may store, whatever is in them; the other engine takes them.
 const TINY: usize = 56;
@@ -24,8 +25,8 @@ const TINY: usize = 56;
 pub(super) struct Libdeflate {
     level: Level,
     compressor: Compressor,
-    /// Those for what is redundant, made when they are needed.
-    stronger: [Option<Compressor>; LEVELS_FOR_REDUNDANT.len()],
+    /// The one for what is very redundant, made when it is needed.
+    stronger: Option<Compressor>,
     decompressor: Decompressor,
     scanner: Scanner,
     /// Made when it is needed.
@@ -41,7 +42,7 @@ impl Reusable for Libdeflate {
         Libdeflate {
             level,
             compressor: compressor(&LEVELS, level),
-            stronger: Default::default(),
+            stronger: None,
             decompressor: Decompressor::new(),
             scanner: Scanner::default(),
             flate: None,
@@ -59,9 +60,10 @@ impl Engine for Libdeflate {
             return self.deflate_otherwise(block, output);
         }
         let mut length = compress(&mut self.compressor, block.bytes, &mut self.room)?;
-        if let Some(nth) = self.stronger_for(block.bytes.len() / length.max(1)) {
-            let levels = &LEVELS_FOR_REDUNDANT[nth].1;
-            let stronger = self.stronger[nth].get_or_insert_with(|| compressor(levels, self.level));
+        if length * REDUNDANT < block.bytes.len() && of(&LEVELS, self.level) < of(&LEVELS_FOR_REDUNDANT, self.level) {
+            let stronger = self
+                .stronger
+                .get_or_insert_with(|| compressor(&LEVELS_FOR_REDUNDANT, self.level));
             length = compress(stronger, block.bytes, &mut self.room)?;
         }
         output.extend_from_slice(self.room.bytes().get(..length).ok_or("the compressor fails")?);
@@ -92,12 +94,6 @@ impl Engine for Libdeflate {
 }
 
 impl Libdeflate {
-    /// Which compressor is for what gets so many times smaller, where it is another one.
-    fn stronger_for(&self, times: usize) -> Option<usize> {
-        let nth = LEVELS_FOR_REDUNDANT.iter().position(|(least, _)| times >= *least)?;
-        (of(&LEVELS_FOR_REDUNDANT[nth].1, self.level) > of(&LEVELS, self.level)).then_some(nth)
-    }
-
     /// Has the other engine do it.
     fn deflate_otherwise(&mut self, block: &Block<'_>, output: &mut Vec<u8>) -> Result<(), Fault> {
         output.clear();
