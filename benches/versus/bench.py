@@ -1,11 +1,13 @@
 """What all rows measure with: both sides in turns, each in a fresh place with the same data."""
 
+import contextlib
 import pathlib
 import struct
 from dataclasses import dataclass, field
 
 import places
 from processes import Failed, run, shown
+from watching import Removals
 
 
 @dataclass
@@ -16,6 +18,7 @@ class Side:
     command: list  # run in the folder of the files
     by_xargs: bool = False  # reads the files' names from standard input
     named: bool = False  # has the files' names behind it
+    agent: bool = False  # goes on when the last original is gone, and until then is its time
     runs: list = field(default_factory=list)
 
     def figures(self, what):
@@ -61,7 +64,11 @@ class Bench:
         names = self.scratch / "names"
         names.write_text("".join(f"{name}\n" for name in sizes))
         command = [*side.command, *sizes] if side.named else side.command
-        measured = run(command, folder, names if side.by_xargs else None)
+        if side.agent:
+            with contextlib.closing(Removals(folder)) as removals:
+                measured = run(command, folder, until=lambda: removals.last(len(sizes)))
+        else:
+            measured = run(command, folder, names if side.by_xargs else None)
         measured.output = sum(check(side, folder, name, size) for name, size in sizes.items())
         return measured
 

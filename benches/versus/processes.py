@@ -25,8 +25,10 @@ class Failed(Exception):
     """A command did not do what is measured, so its time means nothing."""
 
 
-def run(command, folder, names=None, output=subprocess.DEVNULL):
-    """Runs the command in the folder to its end; `names` is a file for its standard input."""
+def run(command, folder, names=None, output=subprocess.DEVNULL, until=None):
+    """Runs the command in the folder to its end; `names` is a file for its standard input. What would not end by itself is at work `until`
+    that returns the moment at which it had nothing left to do, and is then told to end.
+    """
     read, write = os.pipe()
     with contextlib.ExitStack() as stack:
         answer = stack.enter_context(os.fdopen(read))
@@ -37,11 +39,17 @@ def run(command, folder, names=None, output=subprocess.DEVNULL):
             )
         finally:
             os.close(write)
+        started = answer.readline().split()
+        done = None
+        if started and until:
+            done = until()
+            os.kill(int(started[0]), signal.SIGTERM)
         words = answer.read().split()
         launcher.wait()
     if len(words) != 4 or words[3] != "0":
         raise Failed(f"{shown(command)} ended with {words[3] if words else 'no answer'}")
-    return Run(float(words[0]), float(words[1]), int(words[2]) / 1024)
+    ended = done or float(words[0])
+    return Run(ended - float(started[1]), float(words[1]), int(words[2]) / 1024)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ class Line:
     memory: float | None = None  # MiB
     most_memory: float | None = None
     output: float | None = None  # bytes, ours / theirs
+    most_output: float | None = 1  # what it may be: no larger than gzip's
 
     def met(self):
         """None where there is no target."""
@@ -27,8 +28,8 @@ class Line:
             verdicts.append(self.figure >= self.target if self.at_least else self.figure <= self.target)
         if self.most_memory is not None:
             verdicts.append(self.memory <= self.most_memory)
-        if self.output is not None and verdicts:
-            verdicts.append(self.output <= 1)
+        if None not in (self.output, self.most_output) and verdicts:
+            verdicts.append(self.output <= self.most_output)
         return all(verdicts) if verdicts else None
 
     def cells(self):

@@ -11,18 +11,16 @@ from processes import Failed
 libc = ctypes.CDLL(None, use_errno=True)
 
 # <sys/inotify.h>
-IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE = 0x8, 0x80, 0x100
+IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE, IN_DELETE = 0x8, 0x80, 0x100, 0x200
 EVENT = struct.Struct("iIII")
 
 
-class Arrivals:
-    """Names that appear in a folder, or whose writers close them (inotify(7))."""
+class Names:
+    """Names to which something happens in a folder (inotify(7))."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, events):
         self.descriptor = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
-        if self.descriptor < 0 or libc.inotify_add_watch(
-            self.descriptor, os.fsencode(folder), IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE
-        ) < 0:
+        if self.descriptor < 0 or libc.inotify_add_watch(self.descriptor, os.fsencode(folder), events) < 0:
             raise OSError(ctypes.get_errno(), "inotify")
 
     def wait(self, seconds):
@@ -37,6 +35,30 @@ class Arrivals:
 
     def close(self):
         os.close(self.descriptor)
+
+
+class Arrivals(Names):
+    """Names that appear, or whose writers close them."""
+
+    def __init__(self, folder):
+        super().__init__(folder, IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE)
+
+
+class Removals(Names):
+    """The removals of originals by an agent: each is in quarantine before. That comes after its output is whole, durable and in its place."""
+
+    def __init__(self, folder):
+        super().__init__(folder, IN_DELETE)
+
+    def last(self, count, seconds=300):
+        """When that many originals are removed. Looks every 5 ms, so as not to take the processors from who is at work."""
+        deadline = time.perf_counter() + seconds
+        while count > 0:
+            time.sleep(0.005)
+            count -= sum(name.endswith(".q") for name in self.wait(0))
+            if time.perf_counter() > deadline:
+                raise Failed(f"after {seconds} s {count} originals are still there")
+        return time.perf_counter()
 
 
 def until(condition, what, seconds=60):
