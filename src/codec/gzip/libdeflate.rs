@@ -10,14 +10,30 @@ use super::scan::Scanner;
 use crate::model::Level;
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
-/// The library's level for each of ours: the fastest whose outputs are smaller than gzip's on logs (docs/performance.md).
-const LEVELS: [i32; 9] = [1, 1, 1, 3, 5, 5, 6, 7, 8];
+/// How one of our levels is made.
+struct Mapping {
+    /// The library's level: the fastest whose outputs are smaller than gzip's on logs (docs/performance.md).
+    level: i32,
+    /// From how many times smaller on a block is very redundant, and the level for it. The fast levels take the first long match for good,
+    /// which costs much where most are long.
+    redundant: Option<(usize, i32)>,
+}
 
-/// The same for what is very redundant. The fast levels take the first long match for good, which costs much where most are long.
-const LEVELS_FOR_REDUNDANT: [i32; 9] = [3, 3, 3, 3, 5, 7, 7, 8, 8];
+const fn mapping(level: i32, redundant: Option<(usize, i32)>) -> Mapping {
+    Mapping { level, redundant }
+}
 
-/// What gets this many times smaller is very redundant.
-const REDUNDANT: usize = 20;
+const MAPPINGS: [Mapping; 9] = [
+    mapping(1, Some((18, 3))),
+    mapping(1, Some((18, 3))),
+    mapping(1, Some((18, 3))),
+    mapping(3, None),
+    mapping(5, None),
+    mapping(5, Some((20, 7))),
+    mapping(6, Some((20, 7))),
+    mapping(7, Some((20, 8))),
+    mapping(8, None),
+];
 
 /// Blocks shorter than this the library may store, whatever is in them; the other engine takes them.
 const TINY: usize = 56;
@@ -41,7 +57,7 @@ impl Reusable for Libdeflate {
     fn new(level: Level) -> Self {
         Libdeflate {
             level,
-            compressor: compressor(&LEVELS, level),
+            compressor: compressor(of(level).level),
             stronger: None,
             decompressor: Decompressor::new(),
             scanner: Scanner::default(),
@@ -60,10 +76,10 @@ impl Engine for Libdeflate {
             return self.deflate_otherwise(block, output);
         }
         let mut length = compress(&mut self.compressor, block.bytes, &mut self.room)?;
-        if length * REDUNDANT < block.bytes.len() && of(&LEVELS, self.level) < of(&LEVELS_FOR_REDUNDANT, self.level) {
-            let stronger = self
-                .stronger
-                .get_or_insert_with(|| compressor(&LEVELS_FOR_REDUNDANT, self.level));
+        if let Some((times, stronger)) = of(self.level).redundant
+            && length * times < block.bytes.len()
+        {
+            let stronger = self.stronger.get_or_insert_with(|| compressor(stronger));
             length = compress(stronger, block.bytes, &mut self.room)?;
         }
         output.extend_from_slice(self.room.bytes().get(..length).ok_or("the compressor fails")?);
@@ -102,12 +118,12 @@ impl Libdeflate {
     }
 }
 
-fn compressor(levels: &[i32; 9], level: Level) -> Compressor {
-    Compressor::new(CompressionLvl::new(of(levels, level)).unwrap_or_default())
+fn compressor(level: i32) -> Compressor {
+    Compressor::new(CompressionLvl::new(level).unwrap_or_default())
 }
 
-fn of(levels: &[i32; 9], level: Level) -> i32 {
-    levels[usize::from(level.number() - 1)]
+fn of(level: Level) -> &'static Mapping {
+    &MAPPINGS[usize::from(level.number() - 1)]
 }
 
 /// How many bytes at the room's beginning it makes.
