@@ -9,6 +9,7 @@ use crate::codec::{Help, Helpers};
 use crate::runtime::{BoxFuture, Runtime, Token, WaitGroup, race, unblock};
 use crate::storage::Syncs;
 
+use super::alone::GoingOn;
 use super::burst::{Bench, Outcome};
 use super::job::Cancel;
 use super::lend::{Lender, help_until};
@@ -73,6 +74,7 @@ impl<K: Clone + Send + 'static, R: Send + 'static> Pool<K, R> {
         let (retirees, retiree_queue) = async_channel::bounded(room_for_retirees());
         let (lender, helps) = Lender::new(workers);
         let group = WaitGroup::new();
+        let going_on = GoingOn::default();
         for _ in 0..workers {
             let bench = Bench {
                 runtime: Arc::clone(runtime),
@@ -81,6 +83,8 @@ impl<K: Clone + Send + 'static, R: Send + 'static> Pool<K, R> {
                 retirees: retirees.clone(),
                 lender: lender.clone(),
                 pace: Arc::clone(&pace),
+                going_on: going_on.clone(),
+                cancel: cancel.clone(),
             };
             runtime.spawn(Box::pin(work(bench, helps.clone(), group.token())));
         }

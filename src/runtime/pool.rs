@@ -43,6 +43,8 @@ impl Pool {
         let mut state = self.lock();
         state.queue.push_back(work);
         if state.queue.len() <= state.idle {
+            // Woken under the lock, it would have to wait for that at once.
+            drop(state);
             self.more.notify_one();
         } else if state.threads < MOST_THREADS {
             let refused = self.start_thread(&mut state);

@@ -1,5 +1,5 @@
 //! The commit's middle: the output is made durable, the original looked at once more, and the one gets its name while the other goes into
-//! quarantine. It takes no processor but waits for the disk, so it happens off the workers, for many files at once.
+//! quarantine. It takes no processor but waits for the disk, so it happens off the workers, for many files at once, unless there is but one.
 
 use std::ffi::OsString;
 use std::sync::Arc;
