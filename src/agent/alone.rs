@@ -21,6 +21,10 @@ impl GoingOn {
         let others = self.0.fetch_add(1, Ordering::Relaxed);
         (Counted(self.clone()), others == 0)
     }
+
+    pub(super) fn is_none(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
 }
 
 impl Drop for Counted {
@@ -133,8 +137,8 @@ mod tests {
             rest,
             _counted: counted,
         });
-        assert!(!going_on.count_in().1);
+        assert!(!going_on.is_none() && !going_on.count_in().1);
         many.advance(&mut Syncs::default(), &Cancel::default());
-        assert!(going_on.count_in().1);
+        assert!(going_on.is_none() && going_on.count_in().1);
     }
 }

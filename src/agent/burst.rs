@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 
+use crate::codec::{Help, Helpers};
 use crate::runtime::Runtime;
 use crate::storage::Syncs;
 
@@ -52,7 +53,7 @@ impl<K: Clone, R: 'static> Bench<K, R> {
         loop {
             let Task { key, work } = task;
             // A panic is one task's.
-            let worked = catch_unwind(AssertUnwindSafe(|| work(&self.lender)));
+            let worked = catch_unwind(AssertUnwindSafe(|| work(self)));
             let now = self.runtime.now();
             let took = now.saturating_duration_since(task_began);
             self.pace.note(took);
@@ -120,6 +121,16 @@ impl<K: Clone, R> Outcome<K, R> {
 fn take_in<T>(channel: &Sender<T>, message: Option<T>) -> Option<T> {
     let unsent = channel.try_send(message?).err()?;
     Some(unsent.into_inner())
+}
+
+impl<K, R> Helpers for Bench<K, R> {
+    fn try_borrow(&self, help: Help) -> bool {
+        self.lender.try_borrow(help)
+    }
+
+    fn have_nothing_to_do(&self) -> bool {
+        self.tasks.is_empty() && self.going_on.is_none()
+    }
 }
 
 impl<K, R> Clone for Bench<K, R> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_channel::{Receiver, Sender};
 
-use crate::codec::{Help, Helpers};
+use crate::codec::Help;
 
 /// Lends the workers that are idle. The clones of all workers gone, the channel of helps is closed.
 #[derive(Clone)]
@@ -32,11 +32,9 @@ impl Lender {
     pub(super) fn workers(&self) -> IdleWorkers {
         self.idle.clone()
     }
-}
 
-impl Helpers for Lender {
     /// One that waits in the channel has an idle worker already, or the next one to become idle.
-    fn try_borrow(&self, help: Help) -> bool {
+    pub(super) fn try_borrow(&self, help: Help) -> bool {
         self.helps.len() < self.idle.0.load(Ordering::Relaxed) && self.helps.try_send(help).is_ok()
     }
 }
@@ -67,6 +65,7 @@ mod tests {
     use super::super::job::Cancel;
     use super::super::pool::{Pool, Progress, Task, Worked};
     use super::*;
+    use crate::codec::Helpers;
     use crate::runtime::{Runtime, Threads, block_on};
 
     const WORKERS: usize = 3;

@@ -26,7 +26,7 @@ use super::retire::Output;
 use super::stopped::Stopped;
 use super::syncs::Syncs;
 use super::temp::Temp;
-use super::write_behind::WriteBehind;
+use super::write_behind::{Early, WriteBehind};
 use crate::codec::{self, CompressError, Header, Helpers, Packed, VerifyError};
 use crate::model::{Error, Level, Reason, Step};
 use crate::policy::OnConflict;
@@ -181,7 +181,12 @@ impl Commit<'_> {
         };
         let cache = Cache::of_original(&candidate.status, plan.keep_original);
         let source = FromStart::sized(&candidate.file, size).with_cache(cache);
-        let sink = WriteBehind::of(temp.file(), plan.durable);
+        let early = match plan.durable {
+            false => Early::None,
+            true if self.caller.helpers.have_nothing_to_do() => Early::All,
+            true => Early::Long,
+        };
+        let sink = WriteBehind::of(temp.file(), early);
         let result = codec::compress(source, sink, &header, plan.level, self.caller.helpers, |bytes| {
             (self.caller.progress)(bytes);
             if bytes > size {

@@ -5,8 +5,17 @@ use std::io::{self, Write};
 
 use super::c_calls::begin_writing;
 
-/// So much at a time. What is shorter altogether goes in one when it is made durable.
+/// So much at a time.
 const PORTION: u64 = 1 << 20;
+
+/// With which files the disk begins early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Early {
+    None,
+    /// What is shorter than a portion goes to the disk together with others, when they are made durable.
+    Long,
+    All,
+}
 
 /// Writes to a new file from its beginning on.
 pub(super) struct WriteBehind<'a> {
@@ -14,17 +23,16 @@ pub(super) struct WriteBehind<'a> {
     written: u64,
     /// What is on its way to the disk.
     begun: u64,
-    is_wanted: bool,
+    early: Early,
 }
 
 impl<'a> WriteBehind<'a> {
-    /// Of a file that will be made durable, if it is; otherwise it just writes.
-    pub(super) fn of(file: &'a File, is_wanted: bool) -> Self {
+    pub(super) fn of(file: &'a File, early: Early) -> Self {
         WriteBehind {
             file,
             written: 0,
             begun: 0,
-            is_wanted,
+            early,
         }
     }
 }
@@ -40,7 +48,7 @@ impl Write for WriteBehind<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let length = self.file.write(bytes)?;
         self.written += length as u64;
-        if self.is_wanted && self.written - self.begun >= PORTION {
+        if self.early != Early::None && self.written - self.begun >= PORTION {
             self.begin();
         }
         Ok(length)
@@ -48,7 +56,7 @@ impl Write for WriteBehind<'_> {
 
     /// Called at the end, after which it takes a while until the file is made durable: it is read back before.
     fn flush(&mut self) -> io::Result<()> {
-        if self.begun > 0 {
+        if self.begun > 0 || self.early == Early::All {
             self.begin();
         }
         self.file.flush()
@@ -63,21 +71,26 @@ mod tests {
     #[test]
     fn what_is_written_is_what_is_there() {
         let piece: Vec<u8> = (0..=255).cycle().take(300_000).collect();
-        for is_wanted in [false, true] {
+        let (all, long) = (9 * piece.len() as u64, 8 * piece.len() as u64);
+        for (early, pieces, in_portions, at_the_end) in [
+            (Early::None, 9, 0, 0),
+            (Early::Long, 9, long, all),
+            (Early::All, 9, long, all),
+            (Early::Long, 1, 0, 0),
+            (Early::All, 1, 0, piece.len() as u64),
+        ] {
             let mut file = tempfile::tempfile().unwrap();
-            let mut writer = WriteBehind::of(&file, is_wanted);
-            for _ in 0..9 {
+            let mut writer = WriteBehind::of(&file, early);
+            for _ in 0..pieces {
                 writer.write_all(&piece).unwrap();
             }
-            let in_portions = if is_wanted { 8 * piece.len() as u64 } else { 0 };
-            assert_eq!((writer.written, writer.begun), (9 * piece.len() as u64, in_portions));
+            assert_eq!(writer.begun, in_portions, "{early:?}, {pieces} pieces");
             writer.flush().unwrap();
-            let at_the_end = if is_wanted { writer.written } else { 0 };
-            assert_eq!(writer.begun, at_the_end);
+            assert_eq!(writer.begun, at_the_end, "{early:?}, {pieces} pieces");
             file.rewind().unwrap();
             let mut content = Vec::new();
             file.read_to_end(&mut content).unwrap();
-            assert!(content == piece.repeat(9));
+            assert!(content == piece.repeat(pieces));
         }
     }
 }
