@@ -1,6 +1,7 @@
 //! Floor 3: the agent. Events come in through a bounded channel, the agenda decides, a fixed pool of workers compresses, and a drain
 //! waits for what is in flight before the report is made.
 
+mod batch;
 mod burst;
 mod command;
 mod driver;
@@ -26,6 +27,7 @@ mod portions;
 mod retention;
 mod retire;
 mod root;
+mod stage;
 mod walk;
 
 #[cfg(test)]
