@@ -309,6 +309,10 @@ impl Unfinished<Attempt> for Committing {
         self.rest.enlist(syncs);
     }
 
+    fn waits_for_disk(&self) -> bool {
+        self.rest.waits_for_disk()
+    }
+
     fn takes_long(&self) -> bool {
         self.rest.takes_long()
     }

@@ -2,6 +2,7 @@
 //! waits for what is in flight before the report is made.
 
 mod alone;
+mod batch;
 mod burst;
 mod command;
 mod driver;
@@ -27,6 +28,7 @@ mod portions;
 mod retention;
 mod retire;
 mod root;
+mod stage;
 mod walk;
 
 #[cfg(test)]

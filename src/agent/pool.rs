@@ -15,7 +15,8 @@ use super::job::Cancel;
 use super::lend::{Lender, help_until};
 use super::pace::Pace;
 use super::portions::Portions;
-use super::retire::{retire, room_for_retirees};
+use super::retire::retire;
+use super::stage::room_for_retirees;
 
 /// Blocking work, and the key under which its result comes back.
 pub(crate) struct Task<K, R> {
@@ -37,6 +38,11 @@ pub(crate) enum Worked<R> {
 pub(crate) trait Unfinished<R>: Send {
     /// Says what it will have to make durable, so that all work that is due does it in one go. Blocks, but not for long.
     fn enlist(&self, syncs: &mut Syncs);
+
+    /// Whether what it does next has to wait for the disk, for which it may as well wait together with others.
+    fn waits_for_disk(&self) -> bool {
+        false
+    }
 
     /// Whether what it does next may take as long as reading a large file: then nothing else waits for it.
     fn takes_long(&self) -> bool {

@@ -85,8 +85,9 @@ fn options(arguments: &Compress, level: Level) -> FileOptions {
 /// A sentence for each failure and each file passed over; with a terminal, a bar.
 fn observer(common: &Common, arguments: &Compress) -> Arc<dyn Observer> {
     let quiet = common.verbosity() < 0;
-    let mut progress = Progress::new(!quiet && io::stderr().is_terminal());
-    if !arguments.recursive {
+    let is_shown = !quiet && io::stderr().is_terminal();
+    let mut progress = Progress::new(is_shown);
+    if is_shown && !arguments.recursive {
         let sizes = arguments.paths.iter().filter_map(|path| path.symlink_metadata().ok());
         progress.expect(sizes.filter(Metadata::is_file).map(|file| file.len()).sum());
     }
@@ -95,7 +96,11 @@ fn observer(common: &Common, arguments: &Compress) -> Arc<dyn Observer> {
         verbosity: common.verbosity(),
         replace: arguments.force,
     };
-    Arc::new(Observers(vec![Arc::new(progress), Arc::new(sentences)]))
+    if is_shown {
+        Arc::new(Observers(vec![Arc::new(progress), Arc::new(sentences)]))
+    } else {
+        Arc::new(sentences)
+    }
 }
 
 /// Tells a person what became of the files that were not compressed, as gzip does.

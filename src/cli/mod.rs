@@ -47,6 +47,7 @@ pub fn main() -> ExitCode {
 
 fn execute(cli: &Cli) -> Exit {
     descriptors::raise_limit();
+    descriptors::make_room();
     let result = match &cli.command {
         Action::Run(arguments) => run::run(&cli.common, arguments),
         Action::Compress(arguments) => compress::run(&cli.common, arguments),

@@ -91,7 +91,7 @@ pub trait Runtime: Send + Sync + 'static {
     /// Runs work that blocks (system calls, compression) where that hinders no task.
     ///
     /// The work reports by its own means. When it panics, or cannot be run at all, it is dropped and nothing else happens. There is at
-    /// most one piece a worker, one a scan and two more at a time, beside short ones that open and close folders; none waits for another, so
+    /// most one piece a worker, one a scan and four more at a time, beside short ones that open and close folders; none waits for another, so
     /// that fewer threads than that only make it slower.
     fn unblock(&self, work: Box<dyn FnOnce() + Send + 'static>);
 

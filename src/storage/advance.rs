@@ -38,8 +38,18 @@ impl Rest {
 
     /// Says what it will have to make durable, so that all whose time has come do it in one go.
     pub(crate) fn enlist(&self, syncs: &mut Syncs) {
-        if let Rest::Publishing(publishing) = self {
-            publishing.enlist(syncs);
+        match self {
+            Rest::Publishing(publishing) => publishing.enlist(syncs),
+            Rest::Keeping(keeping) => keeping.enlist(syncs),
+            Rest::Retiring(retiring) => retiring.enlist(syncs),
+        }
+    }
+
+    /// Whether what is due has to wait for the disk.
+    pub(crate) fn waits_for_disk(&self) -> bool {
+        match self {
+            Rest::Publishing(_) | Rest::Keeping(_) => true,
+            Rest::Retiring(retiring) => retiring.waits_for_disk(),
         }
     }
 

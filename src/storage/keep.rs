@@ -29,6 +29,10 @@ impl Keeping {
         Ok(Advanced::Later(Rest::Keeping(Box::new(keeping)), Duration::ZERO))
     }
 
+    pub(super) fn enlist(&self, syncs: &mut Syncs) {
+        syncs.enlist_folder(&self.output.folder);
+    }
+
     /// Step 9: the output's name is made durable. Blocks.
     pub(super) fn run(self, syncs: &mut Syncs) -> Result<Advanced, Stopped> {
         self.finish(|output| syncs.folder(&output.folder).map_err(Stopped::from))

@@ -181,6 +181,26 @@ impl Retiring {
         matches!(&self.stage, Stage::Removed(removed) if removed.had_writer)
     }
 
+    /// Step 9, and what of step 11 is like it.
+    pub(super) fn enlist(&self, syncs: &mut Syncs) {
+        if !self.durable {
+            return;
+        }
+        match (&self.stage, &self.done) {
+            (Stage::Quarantined(quarantine), _) => {
+                syncs.enlist_folder(&self.output.folder);
+                syncs.enlist_folder(&quarantine.parent);
+            }
+            (Stage::Moved(_), Some(done)) => syncs.enlist_folder(done),
+            _ => {}
+        }
+    }
+
+    /// Whether what is due has to wait for the disk.
+    pub(super) fn waits_for_disk(&self) -> bool {
+        self.durable && matches!(self.stage, Stage::Quarantined(_) | Stage::Moved(_))
+    }
+
     /// Does what is due: first steps 9 and 10, later step 11. Blocks. `syncs` remembers which folders were made durable for this batch of
     /// files. With `give_up` a late writer is waited for no longer than once, and what it wrote until then is saved.
     ///

@@ -27,11 +27,13 @@ const SYNCED_WHOLE: &[u32] = &[
 
 type Device = (u32, u32);
 
-/// Remembers each answer, for as long as nothing more is renamed in these folders.
+/// Remembers each answer. It holds for what was renamed in these folders before it was given, so whoever renames more needs others.
 #[derive(Debug, Default)]
 pub(crate) struct Syncs {
     folders: HashMap<(Device, u64), Answer>,
     contents: HashMap<Device, Contents>,
+    /// Those in which names are to be made durable.
+    waiting: Vec<Arc<Folder>>,
 }
 
 /// The error number where it failed.
@@ -71,6 +73,26 @@ impl Syncs {
         if temp.opened() < contents.opened {
             contents.oldest = temp.shared_file();
             contents.opened = temp.opened();
+        }
+    }
+
+    /// The same for the names in a folder, and [`folder`](Self::folder): those that are there by now.
+    pub(super) fn enlist_folder(&mut self, folder: &Arc<Folder>) {
+        // Most files of a batch are in the same folder as the one before.
+        let mut last = self.waiting.iter().rev().take(2);
+        if !last.any(|other| Arc::ptr_eq(other, folder)) {
+            self.waiting.push(Arc::clone(folder));
+        }
+    }
+
+    /// Waits for the disk for all that has enlisted, where that is better than to do so one by one. What it says, each will hear.
+    pub(crate) fn make_durable(&mut self) {
+        for contents in self.contents.values_mut() {
+            contents.answer();
+        }
+        for folder in std::mem::take(&mut self.waiting) {
+            // The failure is remembered, too.
+            let _ = self.folder(&folder);
         }
     }
 
@@ -166,6 +188,24 @@ mod tests {
         }
         for temp in temps {
             syncs.content(temp).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_folder_that_many_share_is_waited_for_once_and_others_too() {
+        let base = tempfile::tempdir().unwrap();
+        let [one, other] = ["one", "other"].map(|name| {
+            std::fs::create_dir(base.path().join(name)).unwrap();
+            Arc::new(Folder::open(&base.path().join(name)).unwrap())
+        });
+        let mut syncs = Syncs::default();
+        for folder in [&one, &other, &one, &other] {
+            syncs.enlist_folder(folder);
+        }
+        assert_eq!(syncs.waiting.len(), 2);
+        syncs.make_durable();
+        for folder in [one, other] {
+            assert_eq!(syncs.folders.get(&folder.identity().unwrap()), Some(&Ok(())));
         }
     }
 

@@ -117,6 +117,8 @@ struct Desk {
 struct Lists {
     waiting: VecDeque<Job>,
     done: BTreeMap<usize, Result<Piece, Fault>>,
+    /// Whether somebody waits for something to be done. To tell of it costs a system call, whoever listens.
+    is_awaited: bool,
 }
 
 impl Desk {
@@ -166,9 +168,10 @@ impl Desk {
     }
 
     fn wait_for(&self, index: usize) {
-        let lists = self.lock();
+        let mut lists = self.lock();
+        lists.is_awaited = true;
         let waited = self.done.wait_while(lists, |lists| !lists.done.contains_key(&index));
-        drop(waited);
+        waited.unwrap_or_else(PoisonError::into_inner).is_awaited = false;
     }
 
     fn lock(&self) -> MutexGuard<'_, Lists> {
@@ -187,8 +190,11 @@ struct Outcome<'a> {
 impl Drop for Outcome<'_> {
     fn drop(&mut self) {
         if let Some(result) = self.result.take() {
-            self.desk.lock().done.insert(self.index, result);
-            self.desk.done.notify_all();
+            let mut lists = self.desk.lock();
+            lists.done.insert(self.index, result);
+            if lists.is_awaited {
+                self.desk.done.notify_all();
+            }
         }
     }
 }
