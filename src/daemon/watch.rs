@@ -13,6 +13,7 @@ use notify::event::{AccessKind, AccessMode, CreateKind, EventKindMask, ModifyKin
 use notify::{Config, EventKind, INotifyWatcher, RecursiveMode, WatchPathConfig};
 
 use crate::agent::{Events, FolderWatcher, Watcher};
+use crate::policy::quarantined_original;
 
 /// Watches folders by inotify(7): one instance a watched tree, and one watch a folder of it. Where the limits of the system are reached,
 /// the tree is polled, and [`Observer::watching`](crate::Observer::watching) says why. Feature `watch`.
@@ -125,8 +126,12 @@ fn tell(root: &Path, events: &Events, event: &notify::Event) {
             }
             EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => events.gone(relative),
             EventKind::Modify(ModifyKind::Name(RenameMode::To)) => {
-                // The kernel says whether it is a folder; notify does not pass that on.
-                if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+                // The kernel says whether it is a folder; notify does not pass that on. An original in quarantine, of which there is one for
+                // each file that we compress, is none.
+                let is_own = path
+                    .file_name()
+                    .is_some_and(|name| quarantined_original(name).is_some());
+                if !is_own && path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
                     events.folder(relative);
                 } else {
                     events.file(relative);
