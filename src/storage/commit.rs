@@ -127,20 +127,15 @@ impl Commit<'_> {
         if !self.original.plan.keep_original {
             self.original.done = places.open_done(&self.original.parent, durable, self.caller.warn)?;
         }
-        // What an earlier run left, and what can't have a name, is known before the work, unless that is short: publishing asks for it then,
-        // where one thread asks for many. Each question of a worker's would wait for the folder's lock, which that thread holds.
-        let free = if self.original.is_short_work() {
-            None
-        } else {
-            match self.original.choose_name(&output, None, self.caller.cancel)? {
-                Naming::Pass(reason) => return Ok(Advanced::Done(Done::Pass(reason))),
-                Naming::Same(twin) => {
-                    let output = Output::of_earlier_run(output, twin);
-                    return publish::quarantine(self.original, output, self.caller.cancel, self.caller.warn);
-                }
-                Naming::Free(name) => Some(name),
-                Naming::Over(..) => None,
+        // What an earlier run left, and what can't have a name, is known before the work.
+        let free = match self.original.choose_name(&output, None, self.caller.cancel)? {
+            Naming::Pass(reason) => return Ok(Advanced::Done(Done::Pass(reason))),
+            Naming::Same(twin) => {
+                let output = Output::of_earlier_run(output, twin);
+                return publish::quarantine(self.original, output, self.caller.cancel, self.caller.warn);
             }
+            Naming::Free(name) => Some(name),
+            Naming::Over(..) => None,
         };
         // 2
         let temp = Temp::create(&output, &self.original.first_name())?;

@@ -12,9 +12,6 @@ use super::stopped::Stopped;
 use crate::codec::Digest;
 use crate::model::{Error, Step};
 
-/// Up to this size a file is compressed in a fraction of a millisecond.
-const SHORT: u64 = 64 * 1024;
-
 /// A file that was found ready, where it was found, and how it is to be committed.
 #[derive(Debug)]
 pub(super) struct Original {
@@ -28,12 +25,6 @@ pub(super) struct Original {
 impl Original {
     pub(super) fn size(&self) -> u64 {
         self.candidate.status.fingerprint.size
-    }
-
-    /// Whether compressing it takes little longer than to look for an earlier output. A kept original is looked at again and again, and most
-    /// often has one.
-    pub(super) fn is_short_work(&self) -> bool {
-        !self.plan.keep_original && self.size() <= SHORT
     }
 
     /// The name that its output gets there, as it is now.
