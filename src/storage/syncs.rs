@@ -43,7 +43,8 @@ type Answer = Result<(), i32>;
 #[derive(Debug)]
 struct Contents {
     files: usize,
-    /// The one that was opened first. A descriptor tells of every error since it was opened, so this one tells of all that befell any of them.
+    /// The one that was opened first, or at least before anything was written to any of them. A descriptor tells of every error since it was
+    /// opened, so this one tells of all that befell any of them.
     oldest: Arc<File>,
     opened: Instant,
     state: State,
@@ -76,7 +77,7 @@ impl Syncs {
         }
     }
 
-    /// The same for the names in a folder, and [`folder`](Self::folder): those that are there by now.
+    /// Counts a folder in whose names, as they are now, will be made durable by [`folder`](Self::folder) soon.
     pub(super) fn enlist_folder(&mut self, folder: &Arc<Folder>) {
         // Most files of a batch are in the same folder as the one before.
         let mut last = self.waiting.iter().rev().take(2);

@@ -22,7 +22,7 @@ use crate::model::{Error, Fingerprint, Step};
 #[derive(Debug)]
 pub(super) struct Temp {
     file: Arc<File>,
-    /// Not later than it was opened.
+    /// Not earlier than it was opened, and before anything was written to it.
     opened: Instant,
     folder: Arc<Folder>,
     /// When it was made, empty. Of that, device, inode and owner stay.
@@ -46,10 +46,9 @@ pub(super) enum Publication {
 impl Temp {
     /// Makes an empty one that is to become `name`.
     pub(super) fn create(folder: &Arc<Folder>, name: &OsStr) -> Result<Self, Error> {
-        let opened = Instant::now();
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         match retry_on_intr(|| openat(&**folder, c".", flags, Mode::RUSR | Mode::WUSR)) {
-            Ok(file) => Self::locked(File::from(file), opened, folder, None, name),
+            Ok(file) => Self::locked(File::from(file), folder, None, name),
             // Which of them depends on the file system and the kernel's age (open(2), BUGS).
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => Self::create_named(folder, name),
             Err(errno) => Err(Error::new(Step::Create, folder.path_of(name), errno)),
@@ -58,26 +57,19 @@ impl Temp {
 
     /// For file systems without unnamed files.
     fn create_named(folder: &Arc<Folder>, name: &OsStr) -> Result<Self, Error> {
-        let opened = Instant::now();
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let (private_name, file) =
             with_private_name(|private| retry_on_intr(|| openat(&**folder, private, flags, Mode::RUSR | Mode::WUSR)))
                 .map_err(|errno| Error::new(Step::Create, folder.path_of(name), errno))?;
-        Self::locked(File::from(file), opened, folder, Some(private_name), name)
+        Self::locked(File::from(file), folder, Some(private_name), name)
     }
 
-    fn locked(
-        file: File,
-        opened: Instant,
-        folder: &Arc<Folder>,
-        private_name: Option<OsString>,
-        name: &OsStr,
-    ) -> Result<Self, Error> {
+    fn locked(file: File, folder: &Arc<Folder>, private_name: Option<OsString>, name: &OsStr) -> Result<Self, Error> {
         let failed = |errno| Error::new(Step::Create, folder.path_of(name), errno);
         let temp = Temp {
             made: Status::of(&file).map_err(failed)?,
             file: Arc::new(file),
-            opened,
+            opened: Instant::now(),
             folder: Arc::clone(folder),
             private_name,
             name: name.to_owned(),
