@@ -1,4 +1,4 @@
-//! Who is the only one at something, and so need not wait to do it together with others.
+//! Counts the outputs that are on their way to be published: what is the only one need not wait to go on together with others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -42,6 +42,10 @@ pub(super) struct OneOfMany<R> {
 impl<R> Unfinished<R> for OneOfMany<R> {
     fn enlist(&self, syncs: &mut Syncs) {
         self.rest.enlist(syncs);
+    }
+
+    fn waits_for_disk(&self) -> bool {
+        self.rest.waits_for_disk()
     }
 
     fn takes_long(&self) -> bool {
@@ -92,6 +96,10 @@ mod tests {
 
     impl Unfinished<()> for Rest {
         fn enlist(&self, _: &mut Syncs) {}
+
+        fn waits_for_disk(&self) -> bool {
+            false
+        }
 
         fn advance(self: Box<Self>, _: &mut Syncs, _: &Cancel) -> Worked<()> {
             let _ = self.begun.send(());

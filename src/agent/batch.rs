@@ -17,7 +17,7 @@ type Rests<R> = Vec<Box<dyn Unfinished<R>>>;
 pub(super) struct Synced<K, R> {
     keys: Vec<K>,
     /// Nothing where that work panicked.
-    rests: Option<(Rests<R>, Syncs)>,
+    synced: Option<(Rests<R>, Syncs)>,
 }
 
 /// Waits for the disk, once for all.
@@ -32,19 +32,19 @@ pub(super) fn sync<K: Send + 'static, R: Send + 'static>(
         (rests, syncs)
     };
     Box::pin(async move {
-        let rests = unblock(runtime, work).await;
-        Synced { keys, rests }
+        let synced = unblock(runtime, work).await;
+        Synced { keys, synced }
     })
 }
 
 /// Lets all go on.
 pub(super) fn advance_synced<'a, K: Send + 'static, R: Send + 'static>(
     runtime: &'a dyn Runtime,
-    Synced { keys, rests }: Synced<K, R>,
+    Synced { keys, synced }: Synced<K, R>,
     cancel: &Cancel,
 ) -> BatchAtWork<'a, K, R> {
     let cancel = cancel.clone();
-    let work = move || rests.map_or_else(Vec::new, |(rests, syncs)| advance_each(rests, syncs, &cancel));
+    let work = move || synced.map_or_else(Vec::new, |(rests, syncs)| advance_each(rests, syncs, &cancel));
     answered(runtime, keys, work)
 }
 

@@ -109,6 +109,10 @@ impl Unfinished<Attempt> for Rest {
         self.rest.enlist(syncs);
     }
 
+    fn waits_for_disk(&self) -> bool {
+        self.rest.waits_for_disk()
+    }
+
     fn takes_long(&self) -> bool {
         self.rest.takes_long()
     }

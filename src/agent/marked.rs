@@ -55,6 +55,10 @@ impl Unfinished<Attempt> for MarkedRest {
         self.rest.enlist(syncs);
     }
 
+    fn waits_for_disk(&self) -> bool {
+        self.rest.waits_for_disk()
+    }
+
     fn takes_long(&self) -> bool {
         self.rest.takes_long()
     }

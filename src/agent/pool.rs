@@ -40,9 +40,7 @@ pub(crate) trait Unfinished<R>: Send {
     fn enlist(&self, syncs: &mut Syncs);
 
     /// Whether what it does next has to wait for the disk, for which it may as well wait together with others.
-    fn waits_for_disk(&self) -> bool {
-        false
-    }
+    fn waits_for_disk(&self) -> bool;
 
     /// Whether what it does next may take as long as reading a large file: then nothing else waits for it.
     fn takes_long(&self) -> bool {

@@ -24,15 +24,15 @@ const GATHERING: Duration = Duration::from_millis(40);
 pub(super) struct Retiree<K, R> {
     pub(super) key: K,
     pub(super) rest: Box<dyn Unfinished<R>>,
-    /// From now on. What need not wait goes on at once, with all others that came while the last ones were at it.
+    /// From now on. What need not wait goes on with all others that came while the last ones were at it, and that gather behind many.
     pub(super) wait: Duration,
 }
 
 /// Runs until nobody can send more and all have ended.
 ///
 /// What goes on at once, what waited for its time, and what takes long go on beside each other: while the ones wait for the disk, or read a
-/// large file, the others need not. Where there are many, the next ones wait for the disk while the last ones are published, and one thread
-/// does all that changes names: for the folder's lock others would wait.
+/// large file, the others need not. Where there are many, the next ones wait for the disk, and the folders of those that were published
+/// with them, while the last ones are published by one thread: several would wait for the folder's lock.
 pub(super) async fn retire<K: Send + 'static, R: Send + 'static>(
     runtime: Arc<dyn Runtime>,
     incoming: Receiver<Retiree<K, R>>,
@@ -146,7 +146,13 @@ impl<'a, K: Send + 'static, R: Send + 'static> Works<'a, K, R> {
             // What waits for the disk goes together.
         } else if stage.fresh.len() >= MANY {
             self.gathered = self.asked + GATHERING;
-            self.syncing = Some(sync(self.runtime, stage.take_fresh_and_due(self.asked)));
+            // A folder's failure is told once by each of its descriptors, so two must not wait for one at the same time.
+            let batch = if self.timed.is_none() {
+                stage.take_fresh_and_due(self.asked)
+            } else {
+                stage.take_fresh()
+            };
+            self.syncing = Some(sync(self.runtime, batch));
         } else if self.fresh.is_none() && !stage.fresh.is_empty() {
             self.fresh = Some(self.advance(stage.take_fresh()));
         }
@@ -170,7 +176,7 @@ impl<'a, K: Send + 'static, R: Send + 'static> Works<'a, K, R> {
 
     /// For as long as others may come.
     fn is_gathering(&self, stage: &Stage<K, R>) -> bool {
-        !stage.is_closed && self.asked < self.gathered
+        stage.has_room() && self.asked < self.gathered
     }
 
     /// When to ask again what can be begun, if nothing else happens before.
@@ -242,6 +248,10 @@ mod tests {
     impl Unfinished<bool> for Entangled {
         fn enlist(&self, _: &mut Syncs) {}
 
+        fn waits_for_disk(&self) -> bool {
+            false
+        }
+
         fn takes_long(&self) -> bool {
             matches!(self, Entangled::Long(_))
         }
@@ -295,6 +305,10 @@ mod tests {
             if let OneOfMany::Other(Some(waits)) = self {
                 let _ = waits.send(());
             }
+        }
+
+        fn waits_for_disk(&self) -> bool {
+            false
         }
 
         fn advance(self: Box<Self>, _: &mut Syncs, _: &Cancel) -> Worked<bool> {

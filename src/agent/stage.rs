@@ -161,6 +161,10 @@ mod tests {
     impl Unfinished<()> for Rest {
         fn enlist(&self, _: &mut Syncs) {}
 
+        fn waits_for_disk(&self) -> bool {
+            false
+        }
+
         fn advance(self: Box<Self>, _: &mut Syncs, _: &Cancel) -> Worked<()> {
             Worked::Ended(())
         }

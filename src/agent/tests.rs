@@ -448,6 +448,10 @@ const REST: Duration = Duration::from_millis(2);
 impl Unfinished<Attempt> for Rest {
     fn enlist(&self, _: &mut Syncs) {}
 
+    fn waits_for_disk(&self) -> bool {
+        false
+    }
+
     fn advance(mut self: Box<Self>, _: &mut Syncs, _: &Cancel) -> Worked<Attempt> {
         self.turns -= 1;
         match self.turns {

@@ -15,7 +15,7 @@ const ROOM: u64 = 8192;
 /// some 10 ms, until the kernel knows that no other thread looks at the old one.
 pub(super) fn make_room() {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    if let Ok(last) = i32::try_from(limit.min(ROOM) - 1) {
+    if let Ok(last) = i32::try_from(limit.min(ROOM).saturating_sub(1)) {
         // It stays as large when the descriptor is closed. Without one to be doubled it grows as it is needed.
         let _ = fcntl_dupfd_cloexec(std::io::stderr().as_fd(), last);
     }

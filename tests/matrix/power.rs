@@ -60,8 +60,8 @@ fn moments_of(disk: Disk, layout: Layout) -> Moments {
 fn scene<'a>(sandbox: &'a Sandbox, mount: &Mount, layout: Layout) -> Scene<'a> {
     let data = &mut Data::from_seed(202);
     let mut scene = Scene::lay_out(sandbox, &mount.path().join("inbox"), layout, data);
-    // Enough for some to be made durable together.
-    for mut original in Arrival::several(data, 6) {
+    // Enough for some to be made durable together, while others are published.
+    for mut original in Arrival::several(data, 40) {
         original.original.content.truncate(1000);
         scene.add(original);
     }

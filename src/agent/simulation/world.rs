@@ -273,6 +273,10 @@ impl Rest {
 impl Unfinished<Attempt> for Rest {
     fn enlist(&self, _: &mut Syncs) {}
 
+    fn waits_for_disk(&self) -> bool {
+        self.turns.is_multiple_of(2)
+    }
+
     fn advance(mut self: Box<Self>, _: &mut Syncs, _: &Cancel) -> Worked<Attempt> {
         assert_may_block("a removal");
         self.turns -= 1;
