@@ -48,14 +48,19 @@ impl Rest {
     /// Whether what is due has to wait for the disk.
     pub(crate) fn waits_for_disk(&self) -> bool {
         match self {
-            Rest::Publishing(_) | Rest::Keeping(_) => true,
+            Rest::Publishing(publishing) => !publishing.is_contested(),
+            Rest::Keeping(_) => true,
             Rest::Retiring(retiring) => retiring.waits_for_disk(),
         }
     }
 
     /// Whether what is due may take as long as reading the file and its output.
     pub(crate) fn takes_long(&self) -> bool {
-        matches!(self, Rest::Retiring(retiring) if retiring.takes_long())
+        match self {
+            Rest::Publishing(publishing) => publishing.is_contested(),
+            Rest::Keeping(_) => false,
+            Rest::Retiring(retiring) => retiring.takes_long(),
+        }
     }
 
     /// Does what is due. Blocks. `syncs` is that of all files whose time has come, each of which has [enlisted](Self::enlist); where `cancel`

@@ -11,17 +11,15 @@ use std::time::Duration;
 
 use super::advance::Advanced;
 use super::cache::Cache;
-use super::conflict::Naming;
+use super::conflict::{Naming, Twin};
 use super::dir::Folder;
 use super::follow;
-use super::lease;
 use super::metadata;
 use super::original::Original;
 use super::place::Places;
 use super::positioned::FromStart;
-use super::publish::{self, Publishing};
+use super::publish::{self, Name, Publishing};
 use super::ready::Candidate;
-use super::remote::is_in_memory;
 use super::retire::Output;
 use super::stopped::Stopped;
 use super::syncs::Syncs;
@@ -119,6 +117,12 @@ struct Commit<'a> {
     caller: Caller<'a>,
 }
 
+/// What is decided without an output being made.
+enum Settled {
+    Same(Twin),
+    Pass(Reason),
+}
+
 impl Commit<'_> {
     fn run(mut self, places: Places<'_>) -> Result<Advanced, Stopped> {
         // 1: the candidate comes open and leased, with the snapshot that found it ready.
@@ -127,27 +131,31 @@ impl Commit<'_> {
         if !self.original.plan.keep_original {
             self.original.done = places.open_done(&self.original.parent, durable, self.caller.warn)?;
         }
-        // What an earlier run left, and what can't have a name, is known before the work.
-        let free = match self.original.choose_name(&output, None, self.caller.cancel)? {
-            Naming::Pass(reason) => return Ok(Advanced::Done(Done::Pass(reason))),
-            Naming::Same(twin) => {
-                let output = Output::of_earlier_run(output, twin);
-                return publish::quarantine(self.original, output, self.caller.cancel, self.caller.warn);
-            }
-            Naming::Free(name) => Some(name),
-            Naming::Over(..) => None,
-        };
-        // 2
-        let temp = Temp::create(&output, &self.original.first_name())?;
-        // 3
-        let packed = self.compress(&temp, &output)?;
-        // 4: a writer need not wait while the output is made durable. In memory nothing else would tell of what it writes through a mapping.
-        self.verify(&temp, &packed, &output)?;
-        let candidate = &self.original.candidate;
-        if candidate.leased && !is_in_memory(&self.original.parent) {
-            lease::release(&candidate.file);
+        // What an earlier run left, and what can't have a name, is known before the work, unless that is short: publishing finds out, where one
+        // thread does so for many. Each question of a worker's would wait for the folder's lock, which that thread holds.
+        let is_short = self.original.is_short_work();
+        let mut name = Name::Unasked;
+        if !is_short {
+            name = match self.ask(&output)? {
+                Ok(name) => name,
+                Err(settled) => return self.settle(output, settled),
+            };
         }
+        // 2 to 4
+        let (temp, packed) = match self.make(&output) {
+            Ok(made) => made,
+            // Where there is no room for another output, an earlier one still lets the original go.
+            Err(Stopped::Failed(error)) if is_short => {
+                return match self.ask(&output)? {
+                    Ok(_) => Err(error.into()),
+                    Err(settled) => self.settle(output, settled),
+                };
+            }
+            Err(stopped) => return Err(stopped),
+        };
+        self.original.let_writers_come();
         // 5
+        let candidate = &self.original.candidate;
         metadata::copy(
             &candidate.file,
             &candidate.status,
@@ -159,7 +167,7 @@ impl Commit<'_> {
             original: self.original,
             temp,
             output,
-            free,
+            name,
             packed,
         };
         if durable {
@@ -167,6 +175,35 @@ impl Commit<'_> {
             return Ok(Advanced::publishing(publishing));
         }
         publishing.run(&mut Syncs::default(), self.caller.cancel, self.caller.warn)
+    }
+
+    /// What the output will be called; or why there need not be one.
+    fn ask(&self, output: &Folder) -> Result<Result<Name, Settled>, Stopped> {
+        let naming = self.original.choose_name(output, None, self.caller.cancel)?;
+        Ok(match naming {
+            Naming::Free(name) => Ok(Name::Free(name)),
+            Naming::Over(..) => Ok(Name::Contested),
+            Naming::Same(twin) => Err(Settled::Same(twin)),
+            Naming::Pass(reason) => Err(Settled::Pass(reason)),
+        })
+    }
+
+    fn settle(self, output: Arc<Folder>, settled: Settled) -> Result<Advanced, Stopped> {
+        match settled {
+            Settled::Same(twin) => {
+                let output = Output::of_earlier_run(output, twin);
+                publish::quarantine(self.original, output, self.caller.cancel, self.caller.warn)
+            }
+            Settled::Pass(reason) => Ok(Advanced::Done(Done::Pass(reason))),
+        }
+    }
+
+    /// Steps 2 to 4.
+    fn make(&mut self, output: &Arc<Folder>) -> Result<(Temp, Packed), Stopped> {
+        let temp = Temp::create(output, &self.original.first_name())?;
+        let packed = self.compress(&temp, output)?;
+        self.verify(&temp, &packed, output)?;
+        Ok((temp, packed))
     }
 
     /// Step 3: read, never mapped: a truncation would be a SIGBUS. Exactly as many bytes as the snapshot says, or it has changed.

@@ -80,9 +80,7 @@ pub(super) fn decide(
             check()?;
         }
         let name = output_name(&question.candidate.name, number, question.format);
-        let is_too_long = name.len() > LONGEST_NAME
-            || !question.keep_original && question.candidate.name.len() + QUARANTINE_ADDS > LONGEST_NAME;
-        if is_too_long {
+        if is_too_long(question, &name) {
             return Ok(Naming::Pass(Reason::NameTooLong));
         }
         let there = match examine(question, &name, check)? {
@@ -107,6 +105,18 @@ pub(super) fn decide(
         }
     }
     Ok(Naming::Pass(Reason::NameTaken))
+}
+
+/// The name of the first output, unless there is more to ask than whether that is free.
+pub(super) fn unless_contested(question: &Question<'_>) -> Result<Option<OsString>, Error> {
+    let name = output_name(&question.candidate.name, 0, question.format);
+    let is_plain = !is_too_long(question, &name) && !is_being_made_otherwise(question)?;
+    Ok(is_plain.then_some(name))
+}
+
+fn is_too_long(question: &Question<'_>, output: &OsStr) -> bool {
+    output.len() > LONGEST_NAME
+        || !question.keep_original && question.candidate.name.len() + QUARANTINE_ADDS > LONGEST_NAME
 }
 
 /// `FILE.gz` for number 0, else `FILE.~N~.gz`, with the format's suffix.

@@ -7,10 +7,16 @@ use std::sync::Arc;
 use super::commit::Plan;
 use super::conflict::{self, Naming, Question, output_name};
 use super::dir::Folder;
+use super::lease;
 use super::ready::Candidate;
+use super::remote::is_in_memory;
 use super::stopped::Stopped;
 use crate::codec::Digest;
 use crate::model::{Error, Step};
+use crate::policy::OnConflict;
+
+/// Up to this size a file is compressed in a fraction of a millisecond.
+const SHORT: u64 = 64 * 1024;
 
 /// A file that was found ready, where it was found, and how it is to be committed.
 #[derive(Debug)]
@@ -27,6 +33,17 @@ impl Original {
         self.candidate.status.fingerprint.size
     }
 
+    /// Whether compressing it takes little longer than to ask for an earlier output. A kept original is looked at again and again, and most
+    /// often has one; so is one that is to be skipped.
+    pub(super) fn is_short_work(&self) -> bool {
+        !self.plan.keep_original && self.plan.on_conflict != OnConflict::Skip && self.size() <= SHORT
+    }
+
+    /// The name that its output gets if it is free, where there is nothing else to ask.
+    pub(super) fn unless_contested(&self, output: &Folder) -> Result<Option<OsString>, Stopped> {
+        Ok(conflict::unless_contested(&self.question(output, None))?)
+    }
+
     /// The name that its output gets there, as it is now.
     pub(super) fn choose_name(
         &self,
@@ -34,7 +51,11 @@ impl Original {
         digest: Option<Digest>,
         cancel: &dyn Fn() -> bool,
     ) -> Result<Naming, Stopped> {
-        let question = Question {
+        conflict::decide(&self.question(output, digest), &mut || self.go_on(cancel))
+    }
+
+    fn question<'a>(&'a self, output: &'a Folder, digest: Option<Digest>) -> Question<'a> {
+        Question {
             candidate: &self.candidate,
             parent: &self.parent,
             output,
@@ -44,8 +65,14 @@ impl Original {
             renew: self.plan.renew,
             durable: self.plan.durable,
             digest,
-        };
-        conflict::decide(&question, &mut || self.go_on(cancel))
+        }
+    }
+
+    /// Gives up the lease, so that writers need not wait for us. In memory nothing but it tells of what they write through a mapping.
+    pub(super) fn let_writers_come(&self) {
+        if self.candidate.leased && !is_in_memory(&self.parent) {
+            lease::release(&self.candidate.file);
+        }
     }
 
     /// Step 7: the name must still be the file's, and the file as the snapshot says. The name alone is asked: no other file has the

@@ -27,22 +27,42 @@ pub(crate) struct Publishing {
     pub(super) temp: Temp,
     /// The folder of the output.
     pub(super) output: Arc<Folder>,
-    /// Its name, where that was free before the work.
-    pub(super) free: Option<OsString>,
+    pub(super) name: Name,
     pub(super) packed: Packed,
+}
+
+/// What is known of an output's name.
+#[derive(Debug)]
+pub(super) enum Name {
+    /// It was free before the work.
+    Free(OsString),
+    /// Nobody has asked whether it is free. linkat(2) will tell.
+    Unasked,
+    /// It has to be found out, for which what has the name may have to be read.
+    Contested,
 }
 
 /// How publishing ended.
 enum Published {
     Output(Output),
     Pass(Reason),
+    /// The name that nobody had asked about is taken.
+    Contested(Temp),
 }
+
+/// What is contested goes on among that which takes long, where nobody waits for it.
+const ASIDE: Duration = Duration::from_millis(1);
 
 impl Publishing {
     pub(super) fn enlist(&self, syncs: &mut Syncs) {
         if self.original.plan.durable {
             syncs.enlist(&self.temp);
         }
+    }
+
+    /// Whether what has the output's name may have to be read.
+    pub(super) fn is_contested(&self) -> bool {
+        matches!(self.name, Name::Contested)
     }
 
     /// Steps 6 to 8. Blocks.
@@ -56,7 +76,7 @@ impl Publishing {
             original,
             temp,
             output,
-            free,
+            name,
             packed,
         } = self;
         if cancel() {
@@ -71,8 +91,19 @@ impl Publishing {
         // 7
         lease_again(&original)?;
         // 8
-        match publish(&original, temp, output, free, packed, cancel)? {
+        match publish(&original, temp, &output, name, packed, cancel)? {
             Published::Pass(reason) => Ok(Advanced::Done(Done::Pass(reason))),
+            Published::Contested(temp) => {
+                original.let_writers_come();
+                let contested = Publishing {
+                    original,
+                    temp,
+                    output,
+                    name: Name::Contested,
+                    packed,
+                };
+                Ok(Advanced::Later(Rest::Publishing(Box::new(contested)), ASIDE))
+            }
             Published::Output(output) if original.plan.keep_original => Keeping::begin(original, output),
             Published::Output(output) => quarantine(original, output, cancel, warn),
         }
@@ -95,28 +126,35 @@ fn lease_again(original: &Original) -> Result<(), Stopped> {
 fn publish(
     original: &Original,
     mut temp: Temp,
-    folder: Arc<Folder>,
-    mut free: Option<OsString>,
+    folder: &Arc<Folder>,
+    name: Name,
     packed: Packed,
     cancel: &dyn Fn() -> bool,
 ) -> Result<Published, Stopped> {
     const ATTEMPTS: usize = 64;
+    let is_unasked = matches!(name, Name::Unasked);
+    let mut free = match name {
+        Name::Free(name) => Some(name),
+        Name::Unasked => original.unless_contested(folder)?,
+        Name::Contested => None,
+    };
     for _ in 0..ATTEMPTS {
         let naming = match free.take() {
             Some(name) => Naming::Free(name),
-            None => original.choose_name(&folder, Some(packed.content), cancel)?,
+            None if is_unasked => return Ok(Published::Contested(temp)),
+            None => original.choose_name(folder, Some(packed.content), cancel)?,
         };
         original.look_again()?;
         let (publication, name) = match naming {
             Naming::Free(name) => (temp.publish(&name)?, name),
             Naming::Over(name, judged) => (temp.publish_over(&name, &judged)?, name),
-            Naming::Same(twin) => return Ok(Published::Output(Output::of_earlier_run(folder, twin))),
+            Naming::Same(twin) => return Ok(Published::Output(Output::of_earlier_run(Arc::clone(folder), twin))),
             Naming::Pass(reason) => return Ok(Published::Pass(reason)),
         };
         match publication {
             Publication::Published => {
                 return Ok(Published::Output(Output {
-                    folder,
+                    folder: Arc::clone(folder),
                     name,
                     bytes: packed.length(),
                     made: Made::Now(temp),

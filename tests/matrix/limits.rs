@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use super::scene::{Layout, Scene};
 use crate::support::mounts::Mount;
-use crate::support::run::Running;
+use crate::support::run::{Dwindle, Running};
 use crate::support::{Data, Sandbox, needs, programs};
 
 const ROOM: &str = "size=16m,nr_inodes=1000";
@@ -44,6 +44,27 @@ fn row_09_no_inode_left() {
     scene.expect_nothing_lost_meanwhile();
     mount.remount(ROOM);
     scene.wait_until_done(running);
+}
+
+/// What makes room needs none.
+#[test]
+fn row_09_b_what_an_earlier_run_made_lets_its_original_go_where_no_inode_is_left() {
+    needs!(mounts);
+    let sandbox = Sandbox::new();
+    let mount = Mount::in_memory(&sandbox, ROOM);
+    let original = mount.path().join("F");
+    fs::write(&original, Data::from_seed(401).log_text(3000)).unwrap();
+    let compress = |options: &[&str]| {
+        let command = Dwindle::new(&sandbox)
+            .args(["compress"])
+            .args(options)
+            .args([&original]);
+        command.finish().expect_code(0);
+    };
+    compress(&["--keep"]);
+    mount.leave_no_inodes();
+    compress(&[]);
+    assert!(!original.exists() && mount.path().join("F.gz").exists());
 }
 
 #[test]

@@ -100,10 +100,17 @@ fn what_is_no_file_in_the_outputs_place_is_never_touched() {
 
 #[test]
 fn an_output_that_appears_while_we_work_is_a_conflict_like_any() {
-    let appear = |on_conflict, bytes: &'static [u8]| {
+    // Of a short file nobody asks before; of a long one its name was free.
+    for original in [b"text".to_vec(), b"text".repeat(20_000)] {
+        an_output_appears(&original);
+    }
+}
+
+fn an_output_appears(original: &[u8]) {
+    let appear = |on_conflict, bytes: &[u8]| {
         let mut scene = Scene::new();
         scene.on_conflict = on_conflict;
-        scene.write("F", b"text");
+        scene.write("F", original);
         let done = scene
             .commit_while("F", |scene| scene.write_gzip("F.gz", bytes))
             .unwrap();
@@ -116,15 +123,32 @@ fn an_output_that_appears_while_we_work_is_a_conflict_like_any() {
         (vec!["F.gz".into(), "F.~1~.gz".into()], b"else".to_vec())
     );
     let (names, first, _) = appear(OnConflict::Replace, b"else");
-    assert_eq!((names, first), (vec!["F.gz".into()], b"text".to_vec()));
+    assert_eq!((names, first), (vec!["F.gz".into()], original.to_vec()));
     let (names, _, done) = appear(OnConflict::Skip, b"else");
     assert_eq!(
         (names, done),
         (vec!["F".into(), "F.gz".into()], Done::Pass(Reason::NameTaken))
     );
-    let (names, _, done) = appear(OnConflict::Skip, b"text");
+    let (names, _, done) = appear(OnConflict::Skip, original);
     assert!(matches!(done, Done::Compressed { .. }));
     assert_eq!(names, ["F.gz"]);
+}
+
+/// It may take long, and somebody else's files wait in the same batch.
+#[test]
+fn what_a_short_file_finds_in_its_place_is_read_where_nobody_waits() {
+    for (content, name) in [(&b"text"[..], "F.gz"), (b"else", "F.~1~.gz")] {
+        let scene = Scene::new();
+        scene.write("F", b"text");
+        scene.write_gzip("F.gz", content);
+        let rest = scene.publish();
+        assert!(rest.takes_long() && !rest.waits_for_disk() && !rest.is_published());
+        assert_eq!(scene.names(), ["F", "F.gz"]);
+        let done = retire(rest, &mut |warning| panic!("{warning}")).unwrap();
+        assert!(is_compressed(&done));
+        assert_eq!(scene.unpacked(name), b"text");
+        assert!(!scene.names().contains(&"F".to_owned()));
+    }
 }
 
 /// Its maker may yet take it back, and then the original must still be there.
