@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// More work than this at once waits for a thread. The agent asks for one piece a worker and one a scan.
+/// More work than this at once waits for a thread. The agent asks for one piece a worker, one a scan and four more.
 const MOST_THREADS: usize = 256;
 
 /// How long a thread without work stays for the next piece.

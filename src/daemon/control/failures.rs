@@ -143,20 +143,8 @@ pub(super) fn gone(paths: Vec<PathBuf>) -> HashSet<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::WatchState;
+    use crate::daemon::control::ledger::tests::watching;
     use crate::model::{Error, Step};
-
-    fn watching(folder: &Path, native: bool) -> Snapshot {
-        let watch = WatchState {
-            path: folder.to_owned(),
-            native,
-            ..WatchState::default()
-        };
-        Snapshot {
-            watches: vec![watch],
-            ..Snapshot::default()
-        }
-    }
 
     fn names(failures: &Failures, snapshot: &Snapshot) -> Vec<String> {
         let now = Instant::now();

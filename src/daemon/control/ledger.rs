@@ -245,7 +245,7 @@ pub(super) fn seconds(time: Duration) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::daemon::control::failures::MOST_FAILURES;
     use crate::model::Step;
@@ -260,7 +260,8 @@ mod tests {
         ledger.status(&watching(Path::new(FOLDER), false))
     }
 
-    fn watching(folder: &Path, native: bool) -> Snapshot {
+    /// What an agent says that watches this folder, and no more.
+    pub(in crate::daemon::control) fn watching(folder: &Path, native: bool) -> Snapshot {
         let watch = WatchState {
             path: folder.to_owned(),
             native,
